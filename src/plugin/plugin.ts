@@ -1,0 +1,115 @@
+/**
+ * The plugin interface. Built-in plugins use this and nothing private.
+ * Lifecycle: schema check → compile (once a change, may throw ConfigError) → phases → dispose.
+ * A phase returns nothing to go on, or a Reply that ends the request; header_filter, body_filter and log still run then.
+ */
+import type { JsonSchema } from '../resources/resource.ts';
+import type { AuthenticatedConsumer, Exchange } from './exchange.ts';
+
+export interface Reply {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** An object is sent as JSON with a newline, as APISIX does. */
+  readonly body?: string | Uint8Array | object;
+  /** `plugin.reason_code`, for the operator (log, explain); never sent to the client. */
+  readonly reason?: string;
+  /** One sentence for the operator; holds no secret. */
+  readonly detail?: string;
+}
+
+export type PhaseResult = Reply | undefined;
+// eslint-disable-next-line @typescript-eslint/no-invalid-void-type -- a handler may simply end
+export type MaybeAsync = PhaseResult | void | Promise<PhaseResult | void>;
+
+/** A consumer's credential for one auth plugin, as an index finds it. */
+export interface IndexedCredential<CredentialState = unknown> {
+  readonly consumer: AuthenticatedConsumer;
+  readonly state: CredentialState;
+}
+
+export interface CredentialIndex<CredentialState = unknown> {
+  /** O(1). `key` is what the plugin's `credential.compile` returned as `indexKey`. */
+  find(key: string): IndexedCredential<CredentialState> | undefined;
+  /** The consumer of that name, for anonymous access. */
+  consumer(username: string): AuthenticatedConsumer | undefined;
+}
+
+export interface PluginDeps<CredentialState = unknown> {
+  readonly credentials: CredentialIndex<CredentialState>;
+  /** Where the configuration stands: `route#1`, `service#2`, `global_rule#3`, `consumer#jack` … */
+  readonly scope: string;
+  /** The plugin's metadata resource as of now, or undefined. Read it in a phase, not in compile. */
+  metadata(): Readonly<Record<string, unknown>> | undefined;
+  /** `plugin_attr.<name>` of the settings. */
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly log: PluginLog;
+  readonly metrics: Metrics;
+}
+
+export interface PluginLog {
+  error(message: string, fields?: Record<string, unknown>): void;
+  warn(message: string, fields?: Record<string, unknown>): void;
+  info(message: string, fields?: Record<string, unknown>): void;
+}
+
+/** One worker's metrics; the control plane adds the workers up at each scrape. Same name → same instrument. */
+export interface Metrics {
+  counter(name: string, help: string, labels: readonly string[]): Counter;
+  gauge(name: string, help: string, labels: readonly string[]): Gauge;
+  /** `buckets`: upper bounds, ascending, without +Inf. */
+  histogram(name: string, help: string, labels: readonly string[], buckets: readonly number[]): Histogram;
+}
+/** `labels`: values in the order of the declaration. Keep the handle: it is one array cell. */
+export interface Counter {
+  with(labels: readonly string[]): { add(n: number): void };
+}
+export interface Gauge {
+  with(labels: readonly string[]): { set(n: number): void; add(n: number): void };
+}
+export interface Histogram {
+  with(labels: readonly string[]): { observe(value: number): void };
+}
+
+/** How a consumer or credential of an auth plugin is indexed. */
+export interface CredentialDefinition<CredentialConfig, CredentialState> {
+  /** `indexKey`: unique among all consumers for this plugin; a second owner is refused when written. Never the plain secret of key-auth: a digest. */
+  compile(config: CredentialConfig): { indexKey: string; state: CredentialState };
+}
+
+export interface Plugin<Config = never, State = unknown, CredentialConfig = never, CredentialState = unknown> {
+  readonly name: string;
+  /** Higher runs earlier, APISIX's number for APISIX's plugins. */
+  readonly priority: number;
+  readonly version?: string;
+  readonly type?: 'auth';
+  /** Configuration on a route, service, plugin config, global rule, consumer (non-auth) or consumer group. */
+  readonly schema: JsonSchema;
+  /** auth: configuration on a consumer or credential. */
+  readonly consumerSchema?: JsonSchema;
+  readonly metadataSchema?: JsonSchema;
+  readonly credential?: CredentialDefinition<CredentialConfig, CredentialState>;
+  /** Runs in the control plane too, to refuse bad configuration when it is written: no I/O, no timers. Throws ConfigError. */
+  compile(config: Config, deps: PluginDeps<CredentialState>): State;
+  dispose?(state: State): void;
+
+  rewrite?(state: State, exchange: Exchange): MaybeAsync;
+  access?(state: State, exchange: Exchange): MaybeAsync;
+  beforeProxy?(state: State, exchange: Exchange): MaybeAsync;
+  /** The response head, before it is sent. Synchronous. */
+  headerFilter?(state: State, exchange: Exchange): void;
+  /** Each piece of the body; `last` once, with an empty chunk if need be. Returns what to send instead. Removes Content-Length. */
+  bodyFilter?(state: State, exchange: Exchange, chunk: Uint8Array, last: boolean): Uint8Array;
+  /** After the response, off its critical path. */
+  log?(state: State, exchange: Exchange): void;
+}
+
+/** Any plugin, where its own types do not matter (registry, pipeline). */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- erased at the registry's border; compile() and the phases stay paired by construction
+export type AnyPlugin = Plugin<any, any, any, any>;
+
+/** Identity; gives the types of `config` and `state` to the phases. */
+export function definePlugin<Config, State, CredentialConfig = never, CredentialState = unknown>(
+  plugin: Plugin<Config, State, CredentialConfig, CredentialState>,
+): Plugin<Config, State, CredentialConfig, CredentialState> {
+  return plugin;
+}

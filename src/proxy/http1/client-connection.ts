@@ -1,0 +1,575 @@
+/**
+ * One client socket: requests in, responses out, in order (RFC 9112 §9). Sits between the listener and the exchange handler;
+ * knows framing, limits and time-outs, and nothing of routes.
+ *
+ *   idle ──head──► active ──response and body done──► idle          tunnel: bytes both ways after 101
+ *     │              │                                               lingering: answered, closing, input is thrown away
+ *     └─error──► lingering ──► closed
+ *
+ * Invariant: one exchange at a time; bytes of the next request wait (bounded) until this one is answered.
+ * One state machine, hence longer than most files.
+ */
+import type { Socket } from 'node:net';
+import { GatewayError } from '../../errors/gateway-error.ts';
+import type { BodySink } from './body-sink.ts';
+import { ChunkedDecoder } from './chunked.ts';
+import type { Deadlines, Expiring } from './deadlines.ts';
+import type { Fields } from './fields.ts';
+import { BodyLength, type HeadLimits, parseRequestHead, type RequestHead } from './parse-head.ts';
+
+export interface ClientLimits extends HeadLimits {
+  /** All in milliseconds; 0: no limit. */
+  readonly headerTimeoutMs: number;
+  readonly bodyTimeoutMs: number;
+  readonly keepAliveTimeoutMs: number;
+  readonly sendTimeoutMs: number;
+  /** Requests on one connection; then it is closed. */
+  readonly maxRequests: number;
+}
+
+/** What the proxy does with a request. One object a request, made by `onRequest`. */
+export interface ConnectionHandler {
+  /** A whole head was read. The handler answers through the connection, now or later. */
+  onRequest(connection: ClientConnection, head: RequestHead): ExchangeListener;
+  /** The bytes were no acceptable request: the connection answers and closes by itself. For the log. */
+  onBadRequest(connection: ClientConnection, error: GatewayError): void;
+  onClose(connection: ClientConnection): void;
+}
+
+export interface ExchangeListener {
+  /** The client went away before the response was complete. */
+  onClientGone(): void;
+  /** The client takes bytes again after `writeBody` returned false. */
+  onDrain(): void;
+}
+
+const ConnectionState = { idle: 0, active: 1, tunnel: 2, lingering: 3, closed: 4 } as const;
+type ConnectionState = (typeof ConnectionState)[keyof typeof ConnectionState];
+
+/** A body piece up to this many bytes is sent as text together with the head: one write instead of two. */
+const maxInlineBytes = 8192;
+/** Unread request body up to this many bytes is read and dropped to keep the connection. */
+const maxDiscardBytes = 65_536;
+const maxWaitingBytes = 65_536;
+const lingerMs = 2000;
+
+export class ClientConnection implements Expiring {
+  deadline = 0;
+  readonly socket: Socket;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly encrypted: boolean;
+  /** Bytes of the current exchange. */
+  bytesReceived = 0;
+  bytesSent = 0;
+  bodyBytesSent = 0;
+
+  #state: ConnectionState = ConnectionState.idle;
+  #processing = false;
+  #waiting: Buffer | undefined;
+  #paused = false;
+  #clientEnded = false;
+  #requests = 0;
+  #listener: ExchangeListener | undefined;
+  #stopping = false;
+
+  #bodyLeft = 0;
+  #decoder: ChunkedDecoder | undefined;
+  #sink: BodySink | undefined;
+  #bodyPaused = false;
+  #mustContinue = false;
+  #bodyDone = true;
+
+  #minor = 1;
+  #headOnly = false;
+  #keepAlive = true;
+  #pending = '';
+  #chunkedOut = false;
+  #responding = false;
+  #tunnelPeer: ((piece: Buffer) => boolean) | undefined;
+  #tunnelEnd: (() => void) | undefined;
+
+  readonly #handler: ConnectionHandler;
+  readonly #limits: ClientLimits;
+  readonly #deadlines: Deadlines;
+
+  constructor(
+    socket: Socket,
+    encrypted: boolean,
+    handler: ConnectionHandler,
+    limits: ClientLimits,
+    deadlines: Deadlines,
+  ) {
+    this.socket = socket;
+    this.encrypted = encrypted;
+    this.#handler = handler;
+    this.#limits = limits;
+    this.#deadlines = deadlines;
+    this.remoteAddress = plainAddress(socket.remoteAddress);
+    this.remotePort = socket.remotePort ?? 0;
+    this.localAddress = plainAddress(socket.localAddress);
+    this.localPort = socket.localPort ?? 0;
+    this.deadline = after(limits.headerTimeoutMs);
+    deadlines.add(this);
+    socket.on('data', (chunk: Buffer) => {
+      this.#onData(chunk);
+    });
+    socket.on('end', () => {
+      this.#onEnd();
+    });
+    socket.on('drain', () => {
+      if (this.#state === ConnectionState.active) {
+        this.deadline = 0;
+        this.#listener?.onDrain();
+      } else if (this.#state === ConnectionState.tunnel) this.#listener?.onDrain();
+    });
+    // 'close' follows and carries the state change.
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      this.#onClose();
+    });
+  }
+
+  // ---- request body -------------------------------------------------------------------------------------------------
+
+  /** The request has a body that has not been read to its end. */
+  get hasBody(): boolean {
+    return !this.#bodyDone;
+  }
+
+  /** Starts the body flowing into `sink`; answers `Expect: 100-continue` first (RFC 9110 §10.1.1). */
+  readBody(sink: BodySink): void {
+    if (this.#bodyDone) {
+      sink.onEnd(undefined);
+      return;
+    }
+    this.#sink = sink;
+    if (this.#mustContinue) {
+      this.#mustContinue = false;
+      this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+    }
+    this.deadline = after(this.#limits.bodyTimeoutMs);
+    this.#resume();
+    if (!this.#processing) this.#processWaiting();
+  }
+
+  pauseBody(): void {
+    this.#bodyPaused = true;
+  }
+
+  resumeBody(): void {
+    if (!this.#bodyPaused) return;
+    this.#bodyPaused = false;
+    this.#resume();
+    if (!this.#processing) this.#processWaiting();
+  }
+
+  // ---- response -----------------------------------------------------------------------------------------------------
+
+  /** An informational response (1xx), forwarded to HTTP/1.1 clients only (RFC 9110 §15.2). */
+  sendInformational(head: string): void {
+    if (this.#minor === 1 && !this.#responding) this.#write(head);
+  }
+
+  /**
+   * Begins the response. `fields` is the serialised field section without Connection, Content-Length, Transfer-Encoding and
+   * the last CRLF. `length`: bytes of body, or BodyLength.chunked / untilClose where it is unknown; `contentLength` is sent
+   * as it is on answers without a body (HEAD, 304).
+   */
+  startResponse(status: number, reason: string, fields: string, length: number, contentLength?: number): void {
+    this.#responding = true;
+    const bodyless = this.#headOnly || status === 204 || status === 304;
+    let framing = '';
+    this.#chunkedOut = false;
+    if (bodyless) {
+      if (contentLength !== undefined && status !== 204) framing = `Content-Length: ${contentLength}\r\n`;
+      else if (length < 0 && this.#headOnly && this.#minor === 1 && status !== 204 && status !== 304)
+        framing = 'Transfer-Encoding: chunked\r\n';
+    } else if (length >= 0) framing = `Content-Length: ${length}\r\n`;
+    else if (this.#minor === 1) {
+      framing = 'Transfer-Encoding: chunked\r\n';
+      this.#chunkedOut = true;
+    } else this.#keepAlive = false;
+    if (this.#keepAlive && !this.#bodyDone && !this.#discardable()) this.#keepAlive = false;
+    if (this.#stopping || this.#clientEnded || this.#requests >= this.#limits.maxRequests) this.#keepAlive = false;
+    this.#headOnly = bodyless;
+    this.#pending = `HTTP/1.1 ${status} ${reason}\r\n${fields}${framing}${this.#keepAlive ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n'}`;
+  }
+
+  /** A piece of the body; kept only as a copy. False: the client is slow, wait for onDrain. */
+  writeBody(piece: Uint8Array): boolean {
+    const { length } = piece;
+    if (this.#headOnly || length === 0) return true;
+    this.bodyBytesSent += length;
+    if (length <= maxInlineBytes && this.#pending.length + length <= maxInlineBytes * 2) {
+      const text = latin1(piece);
+      this.#pending += this.#chunkedOut ? `${length.toString(16)}\r\n${text}\r\n` : text;
+      return true;
+    }
+    this.socket.cork();
+    let room = true;
+    if (this.#chunkedOut) this.#pending += `${length.toString(16)}\r\n`;
+    if (this.#pending !== '') {
+      this.#write(this.#pending);
+      this.#pending = '';
+    }
+    this.bytesSent += length;
+    room = this.socket.write(Buffer.from(piece));
+    if (this.#chunkedOut) this.#pending = '\r\n';
+    this.socket.uncork();
+    if (!room) this.deadline = after(this.#limits.sendTimeoutMs);
+    return room;
+  }
+
+  /** Sends what `startResponse` and `writeBody` have gathered. False as in `writeBody`. */
+  flush(): boolean {
+    if (this.#pending === '') return true;
+    const room = this.#write(this.#pending);
+    this.#pending = '';
+    if (!room) this.deadline = after(this.#limits.sendTimeoutMs);
+    return room;
+  }
+
+  /** Completes the response; `trailers`: serialised field lines, only sent where the body is chunked. */
+  endResponse(trailers = ''): void {
+    if (this.#chunkedOut) this.#pending += `0\r\n${trailers}\r\n`;
+    this.flush();
+    this.#responding = false;
+    this.#finish();
+  }
+
+  /** Ends a response that cannot be completed: the client must notice, so the socket is reset. */
+  abortResponse(): void {
+    this.#pending = '';
+    this.socket.destroy();
+  }
+
+  get responding(): boolean {
+    return this.#responding;
+  }
+
+  // ---- upgrade ------------------------------------------------------------------------------------------------------
+
+  /** From here on bytes pass both ways: `toPeer` gets the client's (false: pause, until `resumeTunnel`). */
+  startTunnel(head: string, toPeer: (piece: Buffer) => boolean, onClientEnd: () => void): void {
+    this.#state = ConnectionState.tunnel;
+    this.#tunnelPeer = toPeer;
+    this.#tunnelEnd = onClientEnd;
+    this.deadline = 0;
+    this.#write(head);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    this.#resume();
+    if (waiting !== undefined) this.#onData(waiting);
+  }
+
+  /** False: the client is slow, wait for onDrain. */
+  writeTunnel(piece: Buffer): boolean {
+    this.bytesSent += piece.length;
+    this.bodyBytesSent += piece.length;
+    return this.socket.write(Buffer.from(piece));
+  }
+
+  resumeTunnel(): void {
+    this.#resume();
+  }
+
+  endTunnel(): void {
+    this.socket.end();
+  }
+
+  // ---- life ---------------------------------------------------------------------------------------------------------
+
+  /** No further request: idle connections close now, busy ones after their response. */
+  stop(): void {
+    this.#stopping = true;
+    if (this.#state === ConnectionState.idle) this.#linger();
+  }
+
+  destroy(): void {
+    this.socket.destroy();
+  }
+
+  onDeadline(): void {
+    switch (this.#state) {
+      case ConnectionState.idle:
+        if (this.#waiting === undefined || this.#waiting.length === 0) this.#linger();
+        else this.#refuse(new GatewayError('REQUEST_TIMEOUT', 'the request head did not arrive in time'));
+        break;
+      case ConnectionState.active:
+        if (!this.#bodyDone && this.#sink !== undefined && !this.#bodyPaused) {
+          const sink = this.#sink;
+          this.#sink = undefined;
+          this.#keepAlive = false;
+          sink.onError(new GatewayError('REQUEST_TIMEOUT', 'the request body did not arrive in time'));
+        } else this.socket.destroy();
+        break;
+      default:
+        this.socket.destroy();
+    }
+  }
+
+  #onData(chunk: Buffer): void {
+    switch (this.#state) {
+      case ConnectionState.tunnel:
+        this.bytesReceived += chunk.length;
+        if (this.#tunnelPeer?.(chunk) === false) this.#pause();
+        return;
+      case ConnectionState.lingering:
+      case ConnectionState.closed:
+        return;
+      default:
+    }
+    if (this.#waiting !== undefined) {
+      const bytes = Buffer.concat([this.#waiting, chunk]);
+      // A head can only have become complete, or wrong, at the end of a line.
+      if (this.#state === ConnectionState.idle && !chunk.includes(0x0a) && bytes.length <= this.#limits.maxHeadBytes) {
+        this.#waiting = bytes;
+        return;
+      }
+      this.#waiting = undefined;
+      this.#process(bytes);
+    } else this.#process(chunk);
+  }
+
+  #processWaiting(): void {
+    const bytes = this.#waiting;
+    if (bytes === undefined) return;
+    this.#waiting = undefined;
+    this.#process(bytes);
+  }
+
+  #process(bytes: Buffer): void {
+    this.#processing = true;
+    let position = 0;
+    try {
+      while (position < bytes.length) {
+        if (this.#state === ConnectionState.idle) {
+          const from = position;
+          const head = parseRequestHead(bytes, position, bytes.length, this.#limits);
+          if (head === undefined) {
+            this.#keep(bytes, position);
+            // The whole head has one deadline: a slow drip does not extend it.
+            if (this.#requests > 0 && position === from) this.#startHeadDeadline();
+            break;
+          }
+          position = head.end;
+          this.#begin(head, head.end - from);
+        } else if (this.#state === ConnectionState.active && !this.#bodyDone) {
+          if (this.#sink === undefined || this.#bodyPaused) {
+            this.#keep(bytes, position);
+            this.#pause();
+            break;
+          }
+          position = this.#readBodyBytes(bytes, position);
+        } else if (this.#state === ConnectionState.active) {
+          this.#keep(bytes, position);
+          if (bytes.length - position > maxWaitingBytes) this.#pause();
+          break;
+        } else if (this.#state === ConnectionState.tunnel) {
+          const rest = bytes.subarray(position);
+          position = bytes.length;
+          this.#onData(rest);
+        } else break;
+      }
+    } catch (error) {
+      this.#onParseError(
+        error instanceof GatewayError ? error : new GatewayError('REQUEST_MALFORMED', 'unexpected', { cause: error }),
+      );
+    } finally {
+      this.#processing = false;
+    }
+  }
+
+  #headDeadlineSet = false;
+  #startHeadDeadline(): void {
+    if (this.#headDeadlineSet) return;
+    this.#headDeadlineSet = true;
+    this.deadline = after(this.#limits.headerTimeoutMs);
+  }
+
+  #begin(head: RequestHead, headBytes: number): void {
+    this.#state = ConnectionState.active;
+    this.#headDeadlineSet = false;
+    this.#requests++;
+    this.deadline = 0;
+    this.#minor = head.minor;
+    this.#headOnly = head.method === 'HEAD';
+    this.#keepAlive = head.keepAlive;
+    this.bytesReceived = headBytes;
+    this.bytesSent = 0;
+    this.bodyBytesSent = 0;
+    this.#sink = undefined;
+    this.#bodyPaused = false;
+    this.#mustContinue = head.expectContinue;
+    this.#bodyDone = head.bodyLength === BodyLength.none;
+    this.#bodyLeft = head.bodyLength;
+    this.#decoder =
+      head.bodyLength === BodyLength.chunked ? new ChunkedDecoder('REQUEST_MALFORMED', this.#limits) : undefined;
+    const listener = this.#handler.onRequest(this, head);
+    // onRequest may have answered already; the listener is only for what is still under way.
+    if (this.#state === ConnectionState.active || this.#state === ConnectionState.tunnel) this.#listener = listener;
+  }
+
+  #readBodyBytes(bytes: Buffer, from: number): number {
+    const sink = this.#sink;
+    if (sink === undefined) return from;
+    this.deadline = after(this.#limits.bodyTimeoutMs);
+    const decoder = this.#decoder;
+    if (decoder !== undefined) {
+      const to = decoder.decode(bytes, from, bytes.length, (start, end) => {
+        sink.onData(bytes.subarray(start, end));
+      });
+      this.bytesReceived += to - from;
+      if (decoder.done) this.#endBody(sink, decoder.trailers);
+      return to;
+    }
+    const to = Math.min(bytes.length, from + this.#bodyLeft);
+    this.#bodyLeft -= to - from;
+    this.bytesReceived += to - from;
+    sink.onData(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to));
+    if (this.#bodyLeft === 0) this.#endBody(sink, undefined);
+    return to;
+  }
+
+  #endBody(sink: BodySink, trailers: Fields | undefined): void {
+    this.#bodyDone = true;
+    this.#sink = undefined;
+    this.#decoder = undefined;
+    this.deadline = 0;
+    sink.onEnd(trailers);
+    if (sink === discard) this.#finish();
+  }
+
+  #onParseError(error: GatewayError): void {
+    const sink = this.#sink;
+    if (this.#state === ConnectionState.active && !this.#bodyDone && sink !== undefined) {
+      this.#sink = undefined;
+      this.#keepAlive = false;
+      if (sink === discard) this.socket.destroy();
+      else sink.onError(error);
+      return;
+    }
+    this.#refuse(error);
+  }
+
+  #refuse(error: GatewayError): void {
+    this.#handler.onBadRequest(this, error);
+    const body = `{"error_msg":"${error.publicMessage}"}\n`;
+    this.#write(
+      `HTTP/1.1 ${error.publicMessage}\r\nDate: ${new Date().toUTCString()}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
+    );
+    this.#linger();
+  }
+
+  /** The response is sent: read the rest of the request away, then wait for the next one. */
+  #finish(): void {
+    if (this.#state !== ConnectionState.active || this.#responding) return;
+    if (!this.#bodyDone && this.#keepAlive) {
+      if (this.#sink !== discard) {
+        this.#mustContinue = false;
+        this.#bodyPaused = false;
+        this.readBody(discard);
+      }
+      return;
+    }
+    this.#listener = undefined;
+    if (!this.#keepAlive || this.#stopping) {
+      this.#linger();
+      return;
+    }
+    this.#state = ConnectionState.idle;
+    this.deadline = after(this.#limits.keepAliveTimeoutMs);
+    if (this.#clientEnded && this.#waiting === undefined) {
+      this.#linger();
+      return;
+    }
+    this.#resume();
+    if (!this.#processing && this.#waiting !== undefined) this.#processWaiting();
+  }
+
+  #discardable(): boolean {
+    return !this.#mustContinue && this.#decoder === undefined && this.#bodyLeft <= maxDiscardBytes;
+  }
+
+  /** Closes in a way that lets the client read the answer first (RFC 9112 §9.6). */
+  #linger(): void {
+    this.#state = ConnectionState.lingering;
+    this.#waiting = undefined;
+    this.#listener = undefined;
+    this.deadline = after(lingerMs);
+    this.socket.end();
+    if (this.#clientEnded) this.socket.destroySoon();
+    else this.#resume();
+  }
+
+  #onEnd(): void {
+    this.#clientEnded = true;
+    if (this.#state === ConnectionState.tunnel) this.#tunnelEnd?.();
+    else if (this.#state === ConnectionState.lingering) this.socket.destroySoon();
+    else if (this.#state === ConnectionState.idle) this.#linger();
+    else if (!this.#bodyDone && (this.#waiting === undefined || this.#sink !== undefined)) {
+      this.#onParseError(new GatewayError('REQUEST_MALFORMED', 'the connection ended inside the body'));
+    }
+  }
+
+  #onClose(): void {
+    const wasActive = this.#state === ConnectionState.active || this.#state === ConnectionState.tunnel;
+    this.#state = ConnectionState.closed;
+    this.#deadlines.delete(this);
+    this.#waiting = undefined;
+    const sink = this.#sink;
+    this.#sink = undefined;
+    const listener = this.#listener;
+    this.#listener = undefined;
+    if (sink !== undefined && sink !== discard) sink.onError(new GatewayError('CLIENT_CLOSED'));
+    if (wasActive) listener?.onClientGone();
+    this.#handler.onClose(this);
+  }
+
+  #keep(bytes: Buffer, position: number): void {
+    if (position < bytes.length) this.#waiting = position === 0 ? bytes : bytes.subarray(position);
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.socket.resume();
+  }
+
+  #write(text: string): boolean {
+    this.bytesSent += text.length;
+    return this.socket.write(text, 'latin1');
+  }
+}
+
+/** Reads a body away. */
+const discard: BodySink = {
+  onData: () => undefined,
+  onEnd: () => undefined,
+  onError: () => undefined,
+};
+
+function after(ms: number): number {
+  return ms === 0 ? 0 : performance.now() + ms;
+}
+
+/** IPv4-mapped IPv6 as IPv4. */
+function plainAddress(address: string | undefined): string {
+  if (address === undefined) return '';
+  return address.startsWith('::ffff:') ? address.slice(7) : address;
+}
+
+function latin1(piece: Uint8Array): string {
+  return (piece instanceof Buffer ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)).toString(
+    'latin1',
+  );
+}

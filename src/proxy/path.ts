@@ -1,0 +1,91 @@
+/**
+ * The one path that routing, every plugin and the upstream agree on.
+ * Invariant: what is matched and what is forwarded name the same resource, or the request is refused with 400
+ * (CVE-2021-43557, CVE-2025-32431, CVE-2019-9901, CVE-2021-29492).
+ */
+import { GatewayError } from '../errors/gateway-error.ts';
+
+export interface NormalPath {
+  /** Percent-decoded once, slashes merged, dot segments removed: what rules see. */
+  readonly path: string;
+  /** The same path as it goes upstream, percent-encoded. */
+  readonly encoded: string;
+}
+
+/**
+ * `raw`: path of the request-target, starting with '/', without query; bytes over 0x7f as Latin-1.
+ * An encoded slash counts as a slash for rules and stays encoded upstream where nothing else changed.
+ * Throws REQUEST_PATH_REFUSED on invalid percent-encoding, control bytes, backslashes, `..` above the root, and dot segments
+ * with parameters (`..;`).
+ */
+export function normalisePath(raw: string): NormalPath {
+  const decoded = decodePath(raw);
+  if (!/\/\/|\/\.{1,2}(?:[/;]|$)/.test(decoded)) return { path: decoded, encoded: encodeNonAscii(raw) };
+  const path = removeDotSegments(decoded);
+  if (path.includes('\ufffd')) throw refused('invalid UTF-8 in a path that needs normalising');
+  return { path, encoded: encodePath(path) };
+}
+
+/** Percent-encodes a decoded path for the request line; what is legal in a path stays (RFC 3986 §3.3). */
+export function encodePath(path: string): string {
+  return path.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/]+/g, encodeURIComponentStrict);
+}
+
+/** True where a path that a plugin wrote still has something an upstream could resolve to another path. */
+export function hasUnsafeSegments(encoded: string): boolean {
+  if (!/[%\\]|\/\.|\/\//.test(encoded)) return false;
+  try {
+    return /\/\.{1,2}(?:[/;]|$)/.test(decodePath(encoded));
+  } catch {
+    return true;
+  }
+}
+
+function encodeURIComponentStrict(text: string): string {
+  let out = '';
+  for (const byte of Buffer.from(text, 'utf8')) out += `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  return out;
+}
+
+function encodeNonAscii(raw: string): string {
+  return raw.replace(/[\x80-\xff]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
+}
+
+/** Decodes each `%XX` once; bytes over 0x7f are read as UTF-8. */
+function decodePath(raw: string): string {
+  let binary = raw;
+  if (raw.includes('%')) {
+    binary = raw.replace(/%(.{0,2})/g, (_, digits: string) => {
+      if (!/^[0-9A-Fa-f]{2}$/.test(digits)) throw refused('invalid percent-encoding');
+      return String.fromCharCode(Number.parseInt(digits, 16));
+    });
+  }
+  // eslint-disable-next-line no-control-regex -- control bytes are what is looked for
+  if (/[\x00-\x1f\x7f\\]/.test(binary)) throw refused('control byte or backslash in the path');
+  return /[\x80-\xff]/.test(binary) ? Buffer.from(binary, 'latin1').toString('utf8') : binary;
+}
+
+function removeDotSegments(path: string): string {
+  const kept: string[] = [];
+  const segments = path.split('/');
+  const last = segments.length - 1;
+  let directory = false;
+  for (const [index, segment] of segments.entries()) {
+    directory = false;
+    if (segment === '') {
+      directory = index === last;
+    } else if (segment === '.') {
+      directory = true;
+    } else if (segment === '..') {
+      if (kept.pop() === undefined) throw refused('`..` above the root');
+      directory = true;
+    } else if (/^\.{1,2};/.test(segment)) {
+      throw refused('dot segment with parameters');
+    } else kept.push(segment);
+  }
+  return kept.length === 0 ? '/' : `/${kept.join('/')}${directory ? '/' : ''}`;
+}
+
+function refused(detail: string): GatewayError {
+  return new GatewayError('REQUEST_PATH_REFUSED', detail);
+}

@@ -106,7 +106,7 @@ function compileRanges(ranges: Range[], width: number): (words: Uint32Array) => 
  * Compiles addresses and CIDR blocks (IPv4 and IPv6 mixed). An IPv4-mapped IPv6 address is the IPv4 address, in the
  * list and in the request. Throws ConfigError naming the first bad item.
  * The returned function never throws: text that is no address is in no list, and what that means is the caller's to
- * decide (a deny-list must not take it for innocence). It is not re-entrant across threads, only within one.
+ * decide (a deny-list must not take it for innocence).
  */
 export function compileAddressMatcher(list: readonly string[]): (address: string) => boolean {
   const blocks = list.map(parseBlock);

@@ -48,7 +48,13 @@ export interface HealthChecks {
     https_verify_certificate?: boolean;
     req_headers?: string[];
     healthy?: { interval?: number; http_statuses?: number[]; successes?: number };
-    unhealthy?: { interval?: number; http_statuses?: number[]; http_failures?: number; tcp_failures?: number; timeouts?: number };
+    unhealthy?: {
+      interval?: number;
+      http_statuses?: number[];
+      http_failures?: number;
+      tcp_failures?: number;
+      timeouts?: number;
+    };
   };
   passive?: {
     type?: 'http' | 'https' | 'tcp';

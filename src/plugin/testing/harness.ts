@@ -1,0 +1,81 @@
+/**
+ * Runs one plugin as the gateway does: configuration checked against its schema (defaults filled in), compiled, phases
+ * called. Consumers given here are indexed by the plugin's own credential definition.
+ */
+import { Ajv } from 'ajv';
+import { ConfigError } from '../../errors/gateway-error.ts';
+import type { Consumer } from '../../resources/consumer.ts';
+import type { JsonSchema } from '../../resources/resource.ts';
+import type { AuthenticatedConsumer } from '../exchange.ts';
+import type { IndexedCredential, Plugin, PluginDeps } from '../plugin.ts';
+import { TestMetrics } from './metrics.ts';
+
+export interface HarnessOptions {
+  /** username → its credential for this plugin; undefined: a consumer without one. */
+  readonly consumers?: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
+  /** `plugin_attr.<name>`. */
+  readonly attributes?: Readonly<Record<string, unknown>>;
+  readonly metrics?: TestMetrics;
+}
+
+export interface Harness<State> {
+  readonly state: State;
+  readonly metrics: TestMetrics;
+  /** Lines logged, as `level message`. */
+  readonly logged: string[];
+}
+
+/** A consumer as an auth plugin would attach it. */
+export function testConsumer(username: string, fields: Partial<AuthenticatedConsumer> = {}): AuthenticatedConsumer {
+  const resource: Consumer = { username };
+  return {
+    username,
+    groupId: undefined,
+    customId: undefined,
+    credentialId: undefined,
+    labels: {},
+    resource,
+    ...fields,
+  };
+}
+
+/** Throws ConfigError where the schema or the plugin refuses the configuration. */
+export function compilePlugin<Config, State, CredentialConfig, CredentialState>(
+  plugin: Plugin<Config, State, CredentialConfig, CredentialState>,
+  config: unknown = {},
+  options: HarnessOptions = {},
+): Harness<State> {
+  const checked: Config = checkSchema(plugin.schema, config);
+  const metrics = options.metrics ?? new TestMetrics();
+  const logged: string[] = [];
+  const index = new Map<string, IndexedCredential<CredentialState>>();
+  const consumers = new Map<string, AuthenticatedConsumer>();
+  for (const [username, credential] of Object.entries(options.consumers ?? {})) {
+    const consumer = testConsumer(username);
+    consumers.set(username, consumer);
+    if (credential === undefined || plugin.credential === undefined) continue;
+    const compiled = plugin.credential.compile(checkSchema(plugin.consumerSchema ?? {}, credential));
+    if (index.has(compiled.indexKey)) throw new ConfigError(`duplicate ${plugin.name} credential of ${username}`);
+    index.set(compiled.indexKey, { consumer, state: compiled.state });
+  }
+  const deps: PluginDeps<CredentialState> = {
+    credentials: { find: (key) => index.get(key), consumer: (username) => consumers.get(username) },
+    scope: 'route#1',
+    metadata: () => undefined,
+    attributes: options.attributes ?? {},
+    log: {
+      error: (message) => void logged.push(`error ${message}`),
+      warn: (message) => void logged.push(`warn ${message}`),
+      info: (message) => void logged.push(`info ${message}`),
+    },
+    metrics,
+  };
+  return { state: plugin.compile(checked, deps), metrics, logged };
+}
+
+function checkSchema<Checked>(schema: JsonSchema, value: unknown): Checked {
+  const ajv = new Ajv({ strict: false, useDefaults: true });
+  const copy: unknown = structuredClone(value);
+  if (!ajv.validate(schema, copy)) throw new ConfigError(ajv.errorsText(ajv.errors, { dataVar: 'config' }));
+  return copy as Checked;
+}

@@ -2,10 +2,10 @@
  * Runs one plugin as the gateway does: configuration checked against its schema (defaults filled in), compiled, phases
  * called. Consumers given here are indexed by the plugin's own credential definition.
  */
-import { Ajv } from 'ajv';
 import { ConfigError } from '../../errors/gateway-error.ts';
 import type { Consumer } from '../../resources/consumer.ts';
 import type { JsonSchema } from '../../resources/resource.ts';
+import { compileSchema } from '../../resources/validator.ts';
 import type { AuthenticatedConsumer } from '../exchange.ts';
 import type { IndexedCredential, Plugin, PluginDeps } from '../plugin.ts';
 import { TestMetrics } from './metrics.ts';
@@ -74,8 +74,8 @@ export function compilePlugin<Config, State, CredentialConfig, CredentialState>(
 }
 
 function checkSchema<Checked>(schema: JsonSchema, value: unknown): Checked {
-  const ajv = new Ajv({ strict: false, useDefaults: true });
   const copy: unknown = structuredClone(value);
-  if (!ajv.validate(schema, copy)) throw new ConfigError(ajv.errorsText(ajv.errors, { dataVar: 'config' }));
+  const problem = compileSchema(schema)(copy);
+  if (problem !== undefined) throw new ConfigError(problem);
   return copy as Checked;
 }

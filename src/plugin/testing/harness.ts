@@ -45,7 +45,7 @@ export function compilePlugin<Config, State, CredentialConfig, CredentialState>(
   config: unknown = {},
   options: HarnessOptions = {},
 ): Harness<State> {
-  const checked: Config = checkSchema(plugin.schema, config);
+  const checked = checkSchema(plugin.schema, config) as Config;
   const metrics = options.metrics ?? new TestMetrics();
   const logged: string[] = [];
   const index = new Map<string, IndexedCredential<CredentialState>>();
@@ -54,7 +54,9 @@ export function compilePlugin<Config, State, CredentialConfig, CredentialState>(
     const consumer = testConsumer(username);
     consumers.set(username, consumer);
     if (credential === undefined || plugin.credential === undefined) continue;
-    const compiled = plugin.credential.compile(checkSchema(plugin.consumerSchema ?? {}, credential));
+    const compiled = plugin.credential.compile(
+      checkSchema(plugin.consumerSchema ?? {}, credential) as CredentialConfig,
+    );
     if (index.has(compiled.indexKey)) throw new ConfigError(`duplicate ${plugin.name} credential of ${username}`);
     index.set(compiled.indexKey, { consumer, state: compiled.state });
   }
@@ -73,9 +75,9 @@ export function compilePlugin<Config, State, CredentialConfig, CredentialState>(
   return { state: plugin.compile(checked, deps), metrics, logged };
 }
 
-function checkSchema<Checked>(schema: JsonSchema, value: unknown): Checked {
+function checkSchema(schema: JsonSchema, value: unknown): unknown {
   const copy: unknown = structuredClone(value);
   const problem = compileSchema(schema)(copy);
   if (problem !== undefined) throw new ConfigError(problem);
-  return copy as Checked;
+  return copy;
 }

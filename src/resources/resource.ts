@@ -1,6 +1,7 @@
 /** What all stored resources share: the kinds, the JSON they are, and the fields every one may carry. */
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
 /** A JSON Schema (draft-07 subset that APISIX's schemas use). */
 export type JsonSchema = { [key: string]: unknown };
 

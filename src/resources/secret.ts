@@ -2,6 +2,9 @@
 import type { JsonSchema, ResourceFields } from './resource.ts';
 import { commonProperties } from './schema-definitions.ts';
 
+/** Its id is `{manager}/{id}`, which the pattern of other ids does not allow. */
+const properties = { ...commonProperties, id: { type: 'string', maxLength: 128 } };
+
 export type Secret = ResourceFields & Record<string, unknown>;
 
 const uri: JsonSchema = { type: 'string', pattern: '^[^\\/]+:\\/\\/([\\da-zA-Z.-]+|\\[[\\da-fA-F:]+\\])(:\\d+)?' };
@@ -14,7 +17,7 @@ export const secretSchemas: ReadonlyMap<string, JsonSchema> = new Map([
     {
       type: 'object',
       properties: {
-        ...commonProperties,
+        ...properties,
         uri,
         prefix: { type: 'string' },
         token: hidden,
@@ -28,7 +31,7 @@ export const secretSchemas: ReadonlyMap<string, JsonSchema> = new Map([
     {
       type: 'object',
       properties: {
-        ...commonProperties,
+        ...properties,
         access_key_id: { type: 'string' },
         secret_access_key: hidden,
         session_token: hidden,
@@ -43,7 +46,7 @@ export const secretSchemas: ReadonlyMap<string, JsonSchema> = new Map([
     {
       type: 'object',
       properties: {
-        ...commonProperties,
+        ...properties,
         auth_config: {
           type: 'object',
           properties: {

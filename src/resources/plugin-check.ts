@@ -1,0 +1,162 @@
+/**
+ * Plugin configuration, checked when it is written: known and enabled, fits the plugin's schema, and compiles.
+ * What passes here is what a worker can compile; nothing of it is kept.
+ */
+import { ConfigError } from '../errors/gateway-error.ts';
+import { compileExpression } from '../expression/expression.ts';
+import type { AnyPlugin, PluginDeps } from '../plugin/plugin.ts';
+import type { Json, JsonObject, JsonSchema, ResourceKind } from './resource.ts';
+import { luaType } from './schema-message.ts';
+import { isSchema } from './schema-order.ts';
+import { compileSchema, type Validate } from './validator.ts';
+
+/** The enabled plugins. */
+export interface PluginRegistry {
+  get(name: string): AnyPlugin | undefined;
+  list(): Iterable<AnyPlugin>;
+  /** `plugin_attr.<name>` of the settings; none where it is absent. */
+  attributes?(name: string): Readonly<Record<string, unknown>>;
+}
+
+/** What any plugin's configuration may hold beside its own fields. */
+export const metaSchema: JsonSchema = {
+  type: 'object',
+  properties: {
+    disable: { type: 'boolean' },
+    error_response: { oneOf: [{ type: 'string' }, { type: 'object' }] },
+    priority: { description: 'priority of plugins by customized order', type: 'integer' },
+    filter: {
+      description: 'filter determines whether the plugin needs to be executed at runtime',
+      type: 'array',
+      maxItems: 20,
+    },
+  },
+  additionalProperties: false,
+};
+
+const withMeta = new WeakMap<JsonSchema, JsonSchema>();
+
+/** A plugin's schema with `_meta` in it, as `/plugins/{name}` shows it. */
+export function injectMeta(schema: JsonSchema): JsonSchema {
+  let injected = withMeta.get(schema);
+  if (!injected) {
+    const properties = isSchema(schema['properties']) ? schema['properties'] : {};
+    injected = { ...schema, properties: { ...properties, _meta: metaSchema } };
+    withMeta.set(schema, injected);
+  }
+  return injected;
+}
+
+function validatorOf(schema: JsonSchema): Validate {
+  return compileSchema(injectMeta(schema));
+}
+
+/**
+ * `plugins`: name → configuration of a resource; defaults are written into it. Returns the first error, or undefined.
+ * On consumers and credentials an auth plugin is checked as that consumer's credential.
+ */
+export function checkPlugins(kind: ResourceKind, plugins: JsonObject, registry: PluginRegistry): string | undefined {
+  const holdsCredentials = kind === 'consumers' || kind === 'credentials';
+  for (const [name, config] of Object.entries(plugins)) {
+    const plugin = registry.get(name);
+    if (!plugin) return `unknown plugin [${name}]`;
+    if (typeof config !== 'object' || config === null || Array.isArray(config)) {
+      return `invalid plugin conf for plugin [${name}]: expected object, got ${luaType(config)}`;
+    }
+    if (kind === 'credentials' && plugin.type !== 'auth') {
+      return 'only supports auth type plugins in consumer credential';
+    }
+    const error = checkPlugin(plugin, config, holdsCredentials && plugin.type === 'auth', registry);
+    if (error !== undefined) return error;
+  }
+  return undefined;
+}
+
+function checkPlugin(
+  plugin: AnyPlugin,
+  config: JsonObject,
+  asCredential: boolean,
+  registry: PluginRegistry,
+): string | undefined {
+  const schema = asCredential ? plugin.consumerSchema : plugin.schema;
+  const refused = (reason: string): string =>
+    `failed to check the configuration of plugin ${plugin.name} err: ${reason}`;
+  if (!schema) return refused('it cannot be configured on a consumer');
+  const error = validatorOf(schema)(config);
+  if (error !== undefined) return refused(error);
+  const filter = checkFilter(config['_meta']);
+  if (filter !== undefined) return filter;
+  try {
+    if (asCredential) plugin.credential?.compile(config);
+    else dryRun(plugin, config, registry);
+  } catch (error) {
+    if (error instanceof ConfigError) return refused(error.message);
+    throw error;
+  }
+  return undefined;
+}
+
+function dryRun(plugin: AnyPlugin, config: JsonObject, registry: PluginRegistry): void {
+  // The plugin's own copy: what it keeps or changes is not what is stored.
+  const state: unknown = plugin.compile(structuredClone(config), inertDeps(registry.attributes?.(plugin.name) ?? {}));
+  plugin.dispose?.(state);
+}
+
+function checkFilter(meta: Json | undefined): string | undefined {
+  if (typeof meta !== 'object' || meta === null || Array.isArray(meta)) return undefined;
+  return Array.isArray(meta['filter']) ? checkExpression(meta['filter']) : undefined;
+}
+
+/** `vars` of a route and `_meta.filter`. */
+export function checkExpression(rules: readonly Json[]): string | undefined {
+  try {
+    compileExpression(rules, () => () => undefined);
+    return undefined;
+  } catch (error) {
+    if (error instanceof ConfigError) return `failed to validate the 'vars' expression: ${error.message}`;
+    throw error;
+  }
+}
+
+function nothing(): void {
+  // A dry run neither logs nor counts.
+}
+
+function inertDeps(attributes: Readonly<Record<string, unknown>>): PluginDeps {
+  return {
+    credentials: { find: () => undefined, consumer: () => undefined },
+    scope: 'check',
+    metadata: () => undefined,
+    attributes,
+    log: { error: nothing, warn: nothing, info: nothing },
+    metrics: {
+      counter: () => ({ with: () => ({ add: nothing }) }),
+      gauge: () => ({ with: () => ({ set: nothing, add: nothing }) }),
+      histogram: () => ({ with: () => ({ observe: nothing }) }),
+    },
+  };
+}
+
+export interface CredentialKey {
+  readonly plugin: string;
+  /** Unique among all consumers for this plugin. */
+  readonly indexKey: string;
+}
+
+/**
+ * The keys under which a consumer or credential will be found; none for other kinds. Plugins that are unknown or
+ * refuse their configuration are left out: checkPlugins reports those.
+ */
+export function indexKeys(kind: ResourceKind, value: JsonObject, registry: PluginRegistry): CredentialKey[] {
+  const plugins = value['plugins'];
+  if ((kind !== 'consumers' && kind !== 'credentials') || typeof plugins !== 'object' || plugins === null) return [];
+  return Object.entries(plugins).flatMap(([name, config]) => {
+    const credential = registry.get(name)?.credential;
+    if (!credential) return [];
+    try {
+      return [{ plugin: name, indexKey: credential.compile(config).indexKey }];
+    } catch {
+      return [];
+    }
+  });
+}

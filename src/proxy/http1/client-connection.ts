@@ -65,6 +65,10 @@ export class ClientConnection implements Expiring {
   bytesReceived = 0;
   bytesSent = 0;
   bodyBytesSent = 0;
+  /** The X-Forwarded-* lines that requests of this connection share, for an address and a Host; the forwarding's to fill. */
+  forwardedFor = '';
+  forwardedHost = '';
+  forwardedText = '';
 
   #state: ConnectionState = ConnectionState.idle;
   #processing = false;
@@ -111,7 +115,7 @@ export class ClientConnection implements Expiring {
     this.remotePort = socket.remotePort ?? 0;
     this.localAddress = plainAddress(socket.localAddress);
     this.localPort = socket.localPort ?? 0;
-    this.deadline = after(limits.headerTimeoutMs);
+    this.deadline = deadlines.after(limits.headerTimeoutMs);
     deadlines.add(this);
     socket.on('data', (chunk: Buffer) => {
       this.#onData(chunk);
@@ -150,7 +154,7 @@ export class ClientConnection implements Expiring {
       this.#mustContinue = false;
       this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
     }
-    this.deadline = after(this.#limits.bodyTimeoutMs);
+    this.deadline = this.#deadlines.after(this.#limits.bodyTimeoutMs);
     this.#resume();
     if (!this.#processing) this.#processWaiting();
   }
@@ -219,7 +223,7 @@ export class ClientConnection implements Expiring {
     room = this.socket.write(Buffer.from(piece));
     if (this.#chunkedOut) this.#pending = '\r\n';
     this.socket.uncork();
-    if (!room) this.deadline = after(this.#limits.sendTimeoutMs);
+    if (!room) this.deadline = this.#deadlines.after(this.#limits.sendTimeoutMs);
     return room;
   }
 
@@ -228,7 +232,7 @@ export class ClientConnection implements Expiring {
     if (this.#pending === '') return true;
     const room = this.#write(this.#pending);
     this.#pending = '';
-    if (!room) this.deadline = after(this.#limits.sendTimeoutMs);
+    if (!room) this.deadline = this.#deadlines.after(this.#limits.sendTimeoutMs);
     return room;
   }
 
@@ -296,7 +300,7 @@ export class ClientConnection implements Expiring {
     switch (this.#state) {
       case ConnectionState.idle:
         if (this.#waiting === undefined || this.#waiting.length === 0) this.#linger();
-        else this.#refuse(new GatewayError('REQUEST_TIMEOUT', 'the request head did not arrive in time'));
+        else this.refuse(new GatewayError('REQUEST_TIMEOUT', 'the request head did not arrive in time'));
         break;
       case ConnectionState.active:
         if (!this.#bodyDone && this.#sink !== undefined && !this.#bodyPaused) {
@@ -387,7 +391,7 @@ export class ClientConnection implements Expiring {
   #startHeadDeadline(): void {
     if (this.#headDeadlineSet) return;
     this.#headDeadlineSet = true;
-    this.deadline = after(this.#limits.headerTimeoutMs);
+    this.deadline = this.#deadlines.after(this.#limits.headerTimeoutMs);
   }
 
   #begin(head: RequestHead, headBytes: number): void {
@@ -416,7 +420,7 @@ export class ClientConnection implements Expiring {
   #readBodyBytes(bytes: Buffer, from: number): number {
     const sink = this.#sink;
     if (sink === undefined) return from;
-    this.deadline = after(this.#limits.bodyTimeoutMs);
+    this.deadline = this.#deadlines.after(this.#limits.bodyTimeoutMs);
     const decoder = this.#decoder;
     if (decoder !== undefined) {
       const to = decoder.decode(bytes, from, bytes.length, (start, end) => {
@@ -452,10 +456,11 @@ export class ClientConnection implements Expiring {
       else sink.onError(error);
       return;
     }
-    this.#refuse(error);
+    this.refuse(error);
   }
 
-  #refuse(error: GatewayError): void {
+  /** Answers with an error of the request itself and closes. */
+  refuse(error: GatewayError): void {
     this.#handler.onBadRequest(this, error);
     const body = `{"error_msg":"${error.publicMessage}"}\n`;
     this.#write(
@@ -481,7 +486,7 @@ export class ClientConnection implements Expiring {
       return;
     }
     this.#state = ConnectionState.idle;
-    this.deadline = after(this.#limits.keepAliveTimeoutMs);
+    this.deadline = this.#deadlines.after(this.#limits.keepAliveTimeoutMs);
     if (this.#clientEnded && this.#waiting === undefined) {
       this.#linger();
       return;
@@ -499,7 +504,7 @@ export class ClientConnection implements Expiring {
     this.#state = ConnectionState.lingering;
     this.#waiting = undefined;
     this.#listener = undefined;
-    this.deadline = after(lingerMs);
+    this.deadline = this.#deadlines.after(lingerMs);
     this.socket.end();
     if (this.#clientEnded) this.socket.destroySoon();
     else this.#resume();
@@ -557,10 +562,6 @@ const discard: BodySink = {
   onEnd: () => undefined,
   onError: () => undefined,
 };
-
-function after(ms: number): number {
-  return ms === 0 ? 0 : performance.now() + ms;
-}
 
 /** IPv4-mapped IPv6 as IPv4. */
 function plainAddress(address: string | undefined): string {

@@ -4,12 +4,14 @@
  */
 
 export interface Expiring {
-  /** `performance.now()` milliseconds after which `onDeadline` is due; 0: none. */
+  /** What `Deadlines.after` gave; 0: none. */
   deadline: number;
   onDeadline(): void;
 }
 
 export interface Deadlines {
+  /** The deadline `ms` from now, never early, at most two intervals late; 0 for 0. Costs no system call. */
+  after(ms: number): number;
   add(item: Expiring): void;
   delete(item: Expiring): void;
   readonly size: number;
@@ -19,9 +21,9 @@ export interface Deadlines {
 /** `intervalMs`: between sweeps. The timer does not keep the process alive. */
 export function createDeadlines(intervalMs: number): Deadlines {
   const items = new Set<Expiring>();
+  let now = performance.now();
   const timer = setInterval(() => {
-    if (items.size === 0) return;
-    const now = performance.now();
+    now = performance.now();
     for (const item of items) {
       if (item.deadline !== 0 && item.deadline <= now) {
         item.deadline = 0;
@@ -31,6 +33,7 @@ export function createDeadlines(intervalMs: number): Deadlines {
   }, intervalMs);
   timer.unref();
   return {
+    after: (ms) => (ms === 0 ? 0 : now + ms + intervalMs),
     add: (item) => void items.add(item),
     delete: (item) => void items.delete(item),
     get size() {

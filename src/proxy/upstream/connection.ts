@@ -49,8 +49,6 @@ const readBuffer = Buffer.allocUnsafeSlow(65_536);
 export class UpstreamConnection implements Expiring {
   deadline = 0;
   requests = 0;
-  /** performance.now() when it became idle. */
-  idleSince = 0;
   readonly poolKey: string;
   onIdleClose: ((connection: UpstreamConnection) => void) | undefined;
 
@@ -91,7 +89,7 @@ export class UpstreamConnection implements Expiring {
         return true;
       },
     };
-    this.deadline = after(connectTimeoutMs);
+    this.deadline = this.#deadlines.after(connectTimeoutMs);
     deadlines.add(this);
     if (tls === undefined) {
       this.#socket = connectTcp({ host: address, port, noDelay: true, onread });
@@ -116,7 +114,7 @@ export class UpstreamConnection implements Expiring {
       });
     }
     this.#socket.on('drain', () => {
-      if (this.#state === ConnectionState.busy && this.#requestDone) this.deadline = after(this.#readTimeoutMs);
+      if (this.#state === ConnectionState.busy && this.#requestDone) this.deadline = this.#deadlines.after(this.#readTimeoutMs);
       this.#sink?.onDrain();
     });
     this.#socket.on('end', () => {
@@ -157,13 +155,13 @@ export class UpstreamConnection implements Expiring {
     this.#sendTimeoutMs = sendTimeoutMs;
     this.#readTimeoutMs = readTimeoutMs;
     const room = this.#socket.write(text, 'latin1');
-    this.deadline = after(room && !hasMore ? readTimeoutMs : sendTimeoutMs);
+    this.deadline = this.#deadlines.after(room && !hasMore ? readTimeoutMs : sendTimeoutMs);
     return room;
   }
 
   /** `piece` may be reused by the caller afterwards. False: wait for onDrain. */
   writeBody(piece: Uint8Array | string): boolean {
-    this.deadline = after(this.#sendTimeoutMs);
+    this.deadline = this.#deadlines.after(this.#sendTimeoutMs);
     return typeof piece === 'string' ? this.#socket.write(piece, 'latin1') : this.#socket.write(Buffer.from(piece));
   }
 
@@ -171,7 +169,7 @@ export class UpstreamConnection implements Expiring {
   endBody(): void {
     this.#requestDone = true;
     if (this.#responseDone) this.#finish();
-    else this.deadline = after(this.#readTimeoutMs);
+    else this.deadline = this.#deadlines.after(this.#readTimeoutMs);
   }
 
   cork(): void {
@@ -191,7 +189,7 @@ export class UpstreamConnection implements Expiring {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
-    this.deadline = after(this.#readTimeoutMs);
+    this.deadline = this.#deadlines.after(this.#readTimeoutMs);
     this.#socket.resume();
   }
 
@@ -301,7 +299,7 @@ export class UpstreamConnection implements Expiring {
       if (this.#left === 0) this.#endResponse(sink, undefined, to < end);
     }
     if (!this.#responseDone && this.#sink === sink) {
-      if (!this.#paused) this.deadline = after(this.#readTimeoutMs);
+      if (!this.#paused) this.deadline = this.#deadlines.after(this.#readTimeoutMs);
       sink.onFlush();
     }
   }
@@ -378,10 +376,6 @@ export class UpstreamConnection implements Expiring {
     if (this.#state === ConnectionState.tunnel) sink?.onTunnelEnd();
     else sink?.onError(error);
   }
-}
-
-function after(ms: number): number {
-  return ms === 0 ? 0 : performance.now() + ms;
 }
 
 function isConnectError(error: Error): boolean {

@@ -77,7 +77,7 @@ export class ConnectionPool {
       connection.destroy();
       return;
     }
-    connection.deadline = limits.idleTimeoutMs === 0 ? 0 : performance.now() + limits.idleTimeoutMs;
+    connection.deadline = this.#deadlines.after(limits.idleTimeoutMs);
     connections.push(connection);
   }
 

@@ -1,0 +1,313 @@
+/**
+ * One request and its response: implements what plugins see (`plugin/exchange.ts`) over a client connection.
+ * Made when a head was read; lives until the log phase. Everything that costs is computed on first use.
+ */
+import { GatewayError } from '../errors/gateway-error.ts';
+import type {
+  AuthenticatedConsumer,
+  Exchange,
+  ExchangeResponse,
+  ExchangeTimes,
+  MatchedRoute,
+  UpstreamRequest,
+} from '../plugin/exchange.ts';
+import { compileVariable } from '../plugin/variables.ts';
+import type { Json } from '../resources/resource.ts';
+import { type Authority, parseAuthority } from './authority.ts';
+import type { ClientConnection } from './http1/client-connection.ts';
+import { FieldKind } from './http1/field-names.ts';
+import { Fields } from './http1/fields.ts';
+import type { RequestHead } from './http1/parse-head.ts';
+import { normalisePath } from './path.ts';
+import type { ActivePipeline, CompiledRoute } from './pipeline/compiled.ts';
+import type { StepObserver } from './pipeline/run.ts';
+import { parseCookies, parseQuery } from './request-data.ts';
+
+/** What the proxy believes of its peers; compiled from the settings. */
+export interface PeerTrust {
+  /** `real_ip_from`. */
+  readonly realIpFrom: (address: string) => boolean;
+  readonly realIpHeader: string;
+  readonly realIpRecursive: boolean;
+  /** `apisix.trusted_addresses`: X-Forwarded-* of these peers are kept. */
+  readonly forwardedFrom: (address: string) => boolean;
+  readonly underscoresInHeaders: boolean;
+}
+
+export class ResponseState implements ExchangeResponse {
+  status: number;
+  readonly headers: Fields;
+  readonly source: 'upstream' | 'gateway';
+  replacement: Uint8Array | undefined;
+
+  constructor(status: number, headers: Fields, source: 'upstream' | 'gateway') {
+    this.status = status;
+    this.headers = headers;
+    this.source = source;
+    this.replacement = undefined;
+  }
+
+  replaceBody(body: string | Uint8Array): void {
+    this.replacement = typeof body === 'string' ? Buffer.from(body) : body;
+  }
+}
+
+/** Milliseconds of performance.now(); 0 until it happened. */
+export class Times implements ExchangeTimes {
+  readonly start: number = performance.now();
+  upstreamStarted = 0;
+  upstreamConnectedAt = 0;
+  upstreamHeadAt = 0;
+  upstreamEnded = 0;
+  ended = 0;
+
+  get upstreamStart(): number | undefined {
+    return this.upstreamStarted || undefined;
+  }
+  get upstreamConnected(): number | undefined {
+    return this.upstreamConnectedAt || undefined;
+  }
+  get upstreamHead(): number | undefined {
+    return this.upstreamHeadAt || undefined;
+  }
+  get upstreamEnd(): number | undefined {
+    return this.upstreamEnded || undefined;
+  }
+  get end(): number | undefined {
+    return this.ended || undefined;
+  }
+}
+
+class UpstreamOverrides implements UpstreamRequest {
+  method: string | undefined = undefined;
+  path: string | undefined = undefined;
+  query: string | undefined = undefined;
+  host: string | undefined = undefined;
+  scheme: 'http' | 'https' | undefined = undefined;
+}
+
+const noParams: ReadonlyMap<string, string> = new Map();
+const noStatuses: readonly number[] = [];
+
+export class ProxyExchange implements Exchange {
+  readonly connection: ClientConnection;
+  readonly head: RequestHead;
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly target: string;
+  /** Origin-form path as it goes upstream when no plugin changes it. */
+  readonly encodedPath: string;
+  readonly authority: Authority;
+  readonly host: string;
+  readonly headers: Fields;
+  readonly scheme: 'http' | 'https';
+  readonly remoteAddress: string;
+  readonly upstream: UpstreamRequest = new UpstreamOverrides();
+  readonly times = new Times();
+
+  params: ReadonlyMap<string, string> = noParams;
+  compiledRoute: CompiledRoute | undefined = undefined;
+  pipeline: ActivePipeline | undefined = undefined;
+  route: MatchedRoute | undefined = undefined;
+  consumer: AuthenticatedConsumer | undefined = undefined;
+  upstreamNode: string | undefined = undefined;
+  upstreamStatuses: readonly number[] = noStatuses;
+  responseState: ResponseState | undefined = undefined;
+  reason: string | undefined = undefined;
+  detail: string | undefined = undefined;
+  /** The body, once something buffered it. */
+  bufferedBody: Buffer | undefined = undefined;
+  /** The log phase has run. */
+  finished = false;
+  /** Explain listens to every step; undefined on the request path. */
+  observer: StepObserver | undefined = undefined;
+  #args: Map<string, string> | undefined;
+  #cookies: Map<string, string> | undefined;
+  #context: Map<string, Json | object> | undefined;
+  #body: Promise<Uint8Array> | undefined;
+
+  /** Throws GatewayError for a target, path or Host that cannot be served. */
+  constructor(connection: ClientConnection, head: RequestHead, trust: PeerTrust) {
+    this.connection = connection;
+    this.head = head;
+    this.method = head.method;
+    this.headers = head.fields;
+    this.scheme = connection.encrypted ? 'https' : 'http';
+    const { target, queryStart } = head;
+    this.target = target;
+    this.query = queryStart < 0 ? '' : target.slice(queryStart + 1);
+    let path = queryStart < 0 ? target : target.slice(0, queryStart);
+    let host = head.host ?? '';
+    if (!path.startsWith('/')) {
+      const absolute = /^https?:\/\/([^/?]*)(.*)$/i.exec(path);
+      if (absolute !== null) {
+        // RFC 9112 §3.2.2: the authority of an absolute-form target overrides Host.
+        host = absolute[1] ?? '';
+        path = absolute[2] === '' || absolute[2] === undefined ? '/' : absolute[2];
+        if (host === '') throw new GatewayError('REQUEST_MALFORMED', 'no authority in an absolute-form target');
+      } else if (path !== '*' || head.method !== 'OPTIONS') {
+        throw new GatewayError('REQUEST_MALFORMED', 'the target is neither origin-form nor absolute-form');
+      }
+    }
+    this.authority = parseAuthority(host);
+    this.host = this.authority.host;
+    if (head.needsNormalising && path !== '*') {
+      const normal = normalisePath(path);
+      this.path = normal.path;
+      this.encodedPath = normal.encoded;
+    } else {
+      this.path = path;
+      this.encodedPath = path;
+    }
+    this.remoteAddress = this.#takeClientFields(trust);
+  }
+
+  get httpVersion(): '1.0' | '1.1' {
+    return this.head.minor === 0 ? '1.0' : '1.1';
+  }
+  get remotePort(): number {
+    return this.connection.remotePort;
+  }
+  get peerAddress(): string {
+    return this.connection.remoteAddress;
+  }
+  get serverAddress(): string {
+    return this.connection.localAddress;
+  }
+  get serverPort(): number {
+    return this.connection.localPort;
+  }
+  get bytesReceived(): number {
+    return this.connection.bytesReceived;
+  }
+  get bytesSent(): number {
+    return this.connection.bytesSent;
+  }
+  get bodyBytesSent(): number {
+    return this.connection.bodyBytesSent;
+  }
+  get context(): Map<string, Json | object> {
+    return (this.#context ??= new Map());
+  }
+  get response(): ExchangeResponse {
+    return (this.responseState ??= new ResponseState(0, new Fields(), 'gateway'));
+  }
+
+  arg(name: string): string | undefined {
+    if (this.query === '') return undefined;
+    return (this.#args ??= parseQuery(this.query)).get(name);
+  }
+
+  cookie(name: string): string | undefined {
+    return (this.#cookies ??= parseCookies(this.headers.getAll('cookie'))).get(name);
+  }
+
+  variable(name: string): string | undefined {
+    return compileVariable(name)(this);
+  }
+
+  authenticate(consumer: AuthenticatedConsumer): void {
+    this.consumer = consumer;
+    const { headers } = this;
+    headers.set('X-Consumer-Username', consumer.username);
+    if (consumer.credentialId !== undefined) headers.set('X-Credential-Identifier', consumer.credentialId);
+    if (consumer.customId !== undefined) headers.set('X-Consumer-Custom-ID', consumer.customId);
+  }
+
+  body(maxBytes: number): Promise<Uint8Array> {
+    return (this.#body ??= this.#readBody(maxBytes));
+  }
+
+  #readBody(maxBytes: number): Promise<Uint8Array> {
+    if (!this.connection.hasBody) return Promise.resolve(new Uint8Array());
+    if (this.head.bodyLength > maxBytes) return Promise.reject(new GatewayError('REQUEST_BODY_TOO_LARGE'));
+    return new Promise((resolve, reject) => {
+      const pieces: Buffer[] = [];
+      let bytes = 0;
+      let failed = false;
+      this.connection.readBody({
+        onData: (piece) => {
+          bytes += piece.length;
+          if (bytes <= maxBytes) pieces.push(Buffer.from(piece));
+          else if (!failed) {
+            failed = true;
+            pieces.length = 0;
+            this.connection.pauseBody();
+            reject(new GatewayError('REQUEST_BODY_TOO_LARGE'));
+          }
+        },
+        onEnd: () => {
+          this.bufferedBody = Buffer.concat(pieces);
+          resolve(this.bufferedBody);
+        },
+        onError: reject,
+      });
+    });
+  }
+
+  /** Drops what a client may not set, and resolves the client's address. */
+  #takeClientFields(trust: PeerTrust): string {
+    const { headers } = this;
+    const peer = this.connection.remoteAddress;
+    let drop = false;
+    let forwarded = false;
+    for (const known of headers.known) {
+      if (known.kind >= FieldKind.forwarded) {
+        if (known.kind === FieldKind.forwarded) forwarded = true;
+        else if (known.kind <= FieldKind.alias) drop = true;
+      }
+    }
+    let address = peer;
+    if (forwarded) {
+      if (trust.realIpFrom(peer)) address = realAddress(headers, peer, trust);
+      drop ||= !trust.forwardedFrom(peer);
+    } else if (
+      trust.realIpHeader !== 'x-real-ip' &&
+      trust.realIpHeader !== 'x-forwarded-for' &&
+      trust.realIpFrom(peer)
+    ) {
+      address = realAddress(headers, peer, trust);
+    }
+    if (drop || !trust.underscoresInHeaders)
+      this.#dropFields(!forwarded || trust.forwardedFrom(peer), trust.underscoresInHeaders);
+    return address;
+  }
+
+  #dropFields(keepForwarded: boolean, keepUnderscores: boolean): void {
+    const { headers } = this;
+    for (let i = headers.known.length - 1; i >= 0; i--) {
+      const known = headers.known[i];
+      if (known === undefined) continue;
+      const { kind } = known;
+      if (
+        kind === FieldKind.identity ||
+        kind === FieldKind.alias ||
+        (kind === FieldKind.forwarded && !keepForwarded) ||
+        (!keepUnderscores && known.lower.includes('_'))
+      ) {
+        headers.removeAt(i);
+      }
+    }
+  }
+}
+
+/** nginx's realip: the header's last address, or with `recursive` the last one that is not trusted itself. */
+function realAddress(headers: Fields, peer: string, trust: PeerTrust): string {
+  const values = headers.getAll(trust.realIpHeader).join(',');
+  if (values === '') return peer;
+  const list = values.split(',').map((item) => item.trim());
+  let address = peer;
+  for (let i = list.length - 1; i >= 0; i--) {
+    const candidate = stripPort(list[i] ?? '');
+    if (candidate === undefined) break;
+    address = candidate;
+    if (!trust.realIpRecursive || !trust.realIpFrom(address)) break;
+  }
+  return address;
+}
+
+function stripPort(item: string): string | undefined {
+  const match = /^(?:\[([0-9A-Fa-f:.]+)\](?::\d+)?|(\d{1,3}(?:\.\d{1,3}){3})(?::\d+)?|([0-9A-Fa-f:.]+))$/.exec(item);
+  return match?.[1] ?? match?.[2] ?? match?.[3];
+}

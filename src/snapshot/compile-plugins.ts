@@ -1,0 +1,158 @@
+/** Plugin configurations of one place → compiled plugins, and compiled plugins → a pipeline. Once a change, never on a request. */
+import { ConfigError } from '../errors/gateway-error.ts';
+import { compileExpression } from '../expression/expression.ts';
+import type { Exchange } from '../plugin/exchange.ts';
+import type { AnyPlugin, PluginDeps } from '../plugin/plugin.ts';
+import { compileVariable } from '../plugin/variables.ts';
+import type { CompiledPlugin, Pipeline, Step } from '../proxy/pipeline/compiled.ts';
+import type { Json, PluginConfigs } from '../resources/resource.ts';
+
+export interface PluginSource {
+  find(name: string): AnyPlugin | undefined;
+  /** What plugin `name` at `scope` is given. */
+  deps(name: string, scope: string): PluginDeps;
+}
+
+/** With what releases its state. */
+export interface BoundPlugin extends CompiledPlugin {
+  readonly dispose: (() => void) | undefined;
+}
+
+/**
+ * Leaves out what `_meta.disable` turns off, and auth plugins a consumer carries (those are credentials).
+ * Throws ConfigError for an unknown plugin: nothing that was asked for is dropped in silence.
+ */
+export function compilePlugins(
+  configs: PluginConfigs,
+  scope: string,
+  source: PluginSource,
+  fromConsumer: boolean,
+): BoundPlugin[] {
+  const bound: BoundPlugin[] = [];
+  try {
+    for (const [name, config] of Object.entries(configs)) {
+      const plugin = source.find(name);
+      if (plugin === undefined) throw new ConfigError(`unknown plugin [${name}]`);
+      if (fromConsumer && plugin.type === 'auth') continue;
+      const meta = config['_meta'] as { [key: string]: Json } | undefined;
+      if (meta?.['disable'] === true) continue;
+      bound.push(bind(plugin, config, meta, scope, source, fromConsumer));
+    }
+  } catch (error) {
+    for (const plugin of bound) plugin.dispose?.();
+    throw error;
+  }
+  return bound;
+}
+
+function bind(
+  plugin: AnyPlugin,
+  config: Record<string, Json>,
+  meta: { [key: string]: Json } | undefined,
+  scope: string,
+  source: PluginSource,
+  fromConsumer: boolean,
+): BoundPlugin {
+  const state: unknown = plugin.compile(config, source.deps(plugin.name, scope));
+  const { rewrite, access, beforeProxy, headerFilter, bodyFilter, log, dispose } = plugin;
+  const filter = meta?.['filter'];
+  const priority = meta?.['priority'];
+  return {
+    name: plugin.name,
+    priority: typeof priority === 'number' ? priority : plugin.priority,
+    filter:
+      Array.isArray(filter) && filter.length > 0 ? compileExpression<Exchange>(filter, compileVariable) : undefined,
+    errorResponse: (meta?.['error_response'] ?? undefined) as string | object | undefined,
+    isAuth: plugin.type === 'auth',
+    fromConsumer,
+    rewrite: rewrite === undefined ? undefined : (exchange) => rewrite(state, exchange),
+    access: access === undefined ? undefined : (exchange) => access(state, exchange),
+    beforeProxy: beforeProxy === undefined ? undefined : (exchange) => beforeProxy(state, exchange),
+    headerFilter:
+      headerFilter === undefined
+        ? undefined
+        : (exchange) => {
+            headerFilter(state, exchange);
+          },
+    bodyFilter:
+      bodyFilter === undefined ? undefined : (exchange, chunk, last) => bodyFilter(state, exchange, chunk, last),
+    log:
+      log === undefined
+        ? undefined
+        : (exchange) => {
+            log(state, exchange);
+          },
+    dispose:
+      dispose === undefined
+        ? undefined
+        : () => {
+            dispose(state);
+          },
+  };
+}
+
+/** Sorts by priority, highest first; equal ones by name, so that every worker agrees. */
+export function createPipeline(plugins: readonly BoundPlugin[]): Pipeline {
+  const sorted = [...plugins].sort((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
+  const own = sorted.filter((plugin) => !plugin.fromConsumer);
+  return {
+    plugins: sorted,
+    rewrite: steps(own, 'rewrite'),
+    consumerRewrite: steps(
+      sorted.filter((plugin) => plugin.fromConsumer),
+      'rewrite',
+    ),
+    access: steps(sorted, 'access'),
+    beforeProxy: steps(sorted, 'before_proxy'),
+    ...responsePhases(sorted),
+    users: 0,
+    retired: false,
+    dispose: disposer(plugins),
+  };
+}
+
+/** All global rules as one pipeline: rule by rule, rewrite then access, in its `access` list (APISIX: plugin run_global_rules). */
+export function createGlobalPipeline(rules: readonly (readonly BoundPlugin[])[]): Pipeline | undefined {
+  const pipelines = rules.map(createPipeline);
+  const plugins = pipelines.flatMap((pipeline) => pipeline.plugins);
+  if (plugins.length === 0) return undefined;
+  return {
+    plugins,
+    rewrite: [],
+    consumerRewrite: [],
+    access: pipelines.flatMap((pipeline) => [...pipeline.rewrite, ...pipeline.access, ...pipeline.beforeProxy]),
+    beforeProxy: [],
+    ...responsePhases(plugins),
+    users: 0,
+    retired: false,
+    dispose: disposer(rules.flat()),
+  };
+}
+
+function responsePhases(plugins: readonly CompiledPlugin[]): Pick<Pipeline, 'headerFilter' | 'bodyFilter' | 'log'> {
+  return {
+    headerFilter: plugins.filter((plugin) => plugin.headerFilter !== undefined),
+    bodyFilter: plugins.filter((plugin) => plugin.bodyFilter !== undefined),
+    log: plugins.filter((plugin) => plugin.log !== undefined),
+  };
+}
+
+function steps(plugins: readonly CompiledPlugin[], phase: Step['phase']): Step[] {
+  return plugins.flatMap((plugin) => {
+    const run = phase === 'rewrite' ? plugin.rewrite : phase === 'access' ? plugin.access : plugin.beforeProxy;
+    return run === undefined ? [] : [{ plugin, phase, run }];
+  });
+}
+
+function disposer(plugins: readonly BoundPlugin[]): () => void {
+  return () => {
+    for (const plugin of plugins) plugin.dispose?.();
+  };
+}
+
+/** Stops a pipeline from being used again; its states go when the last exchange on it has ended. */
+export function retire(pipeline: Pipeline | undefined): void {
+  if (pipeline === undefined || pipeline.retired) return;
+  pipeline.retired = true;
+  if (pipeline.users === 0) pipeline.dispose();
+}

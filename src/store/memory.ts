@@ -1,0 +1,63 @@
+/**
+ * The store that forgets: resources live as long as the process. For tests, trials and `config_provider: memory`.
+ * Read and written by the control plane only, never on the request path.
+ */
+import { applyCommit } from './apply-commit.ts';
+import { EntryTable } from './entry-table.ts';
+import {
+  StoreError,
+  type ChangeSet,
+  type CommitResult,
+  type Entry,
+  type Operation,
+  type Precondition,
+  type Store,
+  type StoreHooks,
+} from './store.ts';
+import { Watchers } from './watchers.ts';
+
+export class MemoryStore implements Store {
+  readonly writable = true;
+  readonly #table = new EntryTable();
+  readonly #watchers: Watchers;
+  #revision = 0;
+  #closed = false;
+
+  constructor(hooks: StoreHooks) {
+    this.#watchers = new Watchers(hooks);
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    this.#assertOpen();
+    return this.#table.get(key);
+  }
+
+  async list(prefix: string): Promise<{ revision: number; entries: Entry[] }> {
+    this.#assertOpen();
+    return { revision: this.#revision, entries: this.#table.list(prefix) };
+  }
+
+  async commit(operations: readonly Operation[], preconditions: readonly Precondition[] = []): Promise<CommitResult> {
+    this.#assertOpen();
+    const { result, changeSet } = applyCommit(this.#table, this.#revision, operations, preconditions);
+    if (changeSet !== undefined) {
+      this.#revision = changeSet.revision;
+      this.#watchers.publish(changeSet);
+    }
+    return result;
+  }
+
+  watch(listener: (change: ChangeSet) => void): () => void {
+    this.#assertOpen();
+    return this.#watchers.add(listener, this.#revision);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#watchers.clear();
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new StoreError('the store is closed');
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * The embedded store, the default: one SQLite database in the data directory, by `node:sqlite`, in the control plane's
+ * thread; never on the request path. Why it is set up so: docs/decisions/0002-embedded-store.md.
+ * Invariant: when `commit` resolves, the change is on disk (WAL, synchronous=FULL) and every watcher was told; when it
+ * rejects, nothing changed.
+ */
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { applyCommit, type AppliedCommit, type Rows } from './apply-commit.ts';
+import { storeErrorFrom } from './sqlite-error.ts';
+import { openDatabase } from './sqlite-file.ts';
+import {
+  StoreError,
+  type ChangeSet,
+  type CommitResult,
+  type Entry,
+  type Operation,
+  type Precondition,
+  type Store,
+  type StoreHooks,
+} from './store.ts';
+import { Watchers } from './watchers.ts';
+
+export interface SqliteOptions {
+  /** Made (mode 0700) when it is not there. */
+  readonly dataDir: string;
+  /** How long `openSqliteStore` waits, blocking, for a predecessor that is still stopping. Default 2000. */
+  readonly busyTimeoutMs?: number;
+}
+
+/** Throws StoreError when the database is in use, damaged, from a later version, or cannot be written. */
+export function openSqliteStore(options: SqliteOptions, hooks: StoreHooks): Store {
+  const { database, file } = openDatabase(options.dataDir, options.busyTimeoutMs ?? 2000);
+  return new SqliteStore(database, file, hooks);
+}
+
+class SqliteStore implements Store {
+  readonly writable = true;
+  readonly #database: DatabaseSync;
+  readonly #file: string;
+  readonly #watchers: Watchers;
+  readonly #rows: SqliteRows;
+  readonly #listEntries: StatementSync;
+  readonly #readRevision: StatementSync;
+  readonly #writeRevision: StatementSync;
+
+  constructor(database: DatabaseSync, file: string, hooks: StoreHooks) {
+    this.#database = database;
+    this.#file = file;
+    this.#watchers = new Watchers(hooks);
+    this.#rows = new SqliteRows(database);
+    this.#listEntries = database.prepare(`${SELECT_ENTRY} WHERE key >= ? AND key < ? ORDER BY key`);
+    this.#readRevision = database.prepare("SELECT value FROM meta WHERE name = 'revision'");
+    this.#writeRevision = database.prepare("UPDATE meta SET value = ? WHERE name = 'revision'");
+  }
+
+  async get(key: string): Promise<Entry | undefined> {
+    return this.#attempt(() => this.#rows.get(key));
+  }
+
+  async list(prefix: string): Promise<{ revision: number; entries: Entry[] }> {
+    return this.#attempt(() => ({
+      revision: this.#revision(),
+      // U+10FFFF is no character: nothing that starts with the prefix sorts behind it.
+      entries: this.#listEntries.all(prefix, `${prefix}\u{10ffff}`).map((row) => entryOf(row)),
+    }));
+  }
+
+  async commit(operations: readonly Operation[], preconditions: readonly Precondition[] = []): Promise<CommitResult> {
+    const { result, changeSet } = this.#attempt(() => this.#transaction(operations, preconditions));
+    if (changeSet !== undefined) this.#watchers.publish(changeSet);
+    return result;
+  }
+
+  watch(listener: (change: ChangeSet) => void): () => void {
+    return this.#watchers.add(
+      listener,
+      this.#attempt(() => this.#revision()),
+    );
+  }
+
+  async close(): Promise<void> {
+    this.#watchers.clear();
+    if (this.#database.isOpen) this.#database.close();
+  }
+
+  #transaction(operations: readonly Operation[], preconditions: readonly Precondition[]): AppliedCommit {
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      const applied = applyCommit(this.#rows, this.#revision(), operations, preconditions);
+      if (applied.changeSet !== undefined) this.#writeRevision.run(applied.changeSet.revision);
+      this.#database.exec('COMMIT');
+      return applied;
+    } catch (error) {
+      // SQLite has rolled back by itself after some errors (full disk, I/O).
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+      throw error;
+    }
+  }
+
+  #revision(): number {
+    return this.#readRevision.get()?.['value'] as number;
+  }
+
+  #attempt<T>(action: () => T): T {
+    if (!this.#database.isOpen) throw new StoreError('the store is closed');
+    try {
+      return action();
+    } catch (error) {
+      throw storeErrorFrom(error, this.#file);
+    }
+  }
+}
+
+const SELECT_ENTRY = 'SELECT key, value, created_index, modified_index FROM entries';
+
+class SqliteRows implements Rows {
+  readonly #get: StatementSync;
+  readonly #put: StatementSync;
+  readonly #delete: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#get = database.prepare(`${SELECT_ENTRY} WHERE key = ?`);
+    this.#put = database.prepare(
+      'INSERT INTO entries VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET ' +
+        'value = excluded.value, created_index = excluded.created_index, modified_index = excluded.modified_index',
+    );
+    this.#delete = database.prepare('DELETE FROM entries WHERE key = ?');
+  }
+
+  get(key: string): Entry | undefined {
+    const row = this.#get.get(key);
+    return row && entryOf(row);
+  }
+
+  put(entry: Entry): void {
+    this.#put.run(entry.key, entry.value, entry.createdIndex, entry.modifiedIndex);
+  }
+
+  delete(key: string): void {
+    this.#delete.run(key);
+  }
+}
+
+/** The types are held by the STRICT table. */
+function entryOf(row: Record<string, unknown>): Entry {
+  return {
+    key: row['key'] as string,
+    value: row['value'] as string,
+    createdIndex: row['created_index'] as number,
+    modifiedIndex: row['modified_index'] as number,
+  };
+}

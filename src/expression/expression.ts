@@ -158,7 +158,9 @@ function compileComparison<T>(rule: Json[], variable: Variable<T>): Condition<T>
   const compileOperator = typeof operator === 'string' ? operators.get(operator) : undefined;
   // The old short form: [name, value] is [name, "==", value].
   const short = rest.length === 1 && compileOperator === undefined;
-  if (compileOperator === undefined && !short) throw new ConfigError(`invalid operator '${String(rest[0])}'`);
+  if (compileOperator === undefined && !short) {
+    throw new ConfigError(`invalid operator '${typeof rest[0] === 'string' ? rest[0] : JSON.stringify(rest[0])}'`);
+  }
   const operand = (short ? rest[0] : rest[1]) ?? null;
   const holds = (compileOperator ?? compileEquals)(operand);
   const read = variable(name);

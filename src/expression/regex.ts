@@ -50,9 +50,9 @@ interface Group {
   dotAll: boolean;
 }
 
-function literal(character: string): string {
-  if (character === '-') return '\\x2d';
-  return /[\^$\\.*+?()[\]{}|/]/.test(character) ? `\\${character}` : character;
+/** `-` as its code: an escaped one is an error outside a class where `\p` turns the strict grammar on. */
+function literal(text: string): string {
+  return text.replace(/[\^$\\.*+?()[\]{}|/]/g, '\\$&').replaceAll('-', '\\x2d');
 }
 
 function codePoint(code: number): string {
@@ -123,7 +123,7 @@ function translate(pattern: string): { source: string; unicode: boolean } {
 
   function readEscape(): string {
     const quoted = take(/Q([^]*?)(?:\\E|$)/y);
-    if (quoted !== null) return [...(quoted[1] ?? '')].map(literal).join('');
+    if (quoted !== null) return literal(quoted[1] ?? '');
     const named = take(/k(?:<(\w+)>|\{(\w+)\}|'(\w+)')/y);
     if (named !== null) return `\\k<${named[1] ?? named[2] ?? named[3] ?? ''}>`;
     const numbered = take(/g\{([1-9]\d?)\}|g?([1-9]\d?)/y);

@@ -17,7 +17,7 @@ export interface CompiledRoute<T> {
   readonly needsBody: boolean;
   /** Lower case, each once. Empty: any. */
   readonly hosts: readonly string[];
-  readonly candidates: readonly Candidate<T>[];
+  candidates: readonly Candidate<T>[];
   /** The answer where the uri names no parameters, made once. */
   readonly match: RouteMatch<T>;
 }
@@ -28,6 +28,7 @@ export interface Candidate<T> {
   readonly pattern: UriPattern;
 }
 
+const none: readonly never[] = [];
 const noParams: ReadonlyMap<string, string> = new Map();
 const readsBody = /^(?:post_arg|graphql_|request_body$)/;
 
@@ -46,18 +47,18 @@ export function compileRoute<T>(
       needsBody ||= readsBody.test(name);
       return compileVariable(name);
     });
-  const candidates: Candidate<T>[] = [];
   const route: CompiledRoute<T> = {
     entry,
     methods: methods === undefined || methods.length === 0 ? undefined : new Set(methods),
     fromAddress: remoteAddrs && compileAddressMatcher(remoteAddrs),
     holds,
     needsBody,
-    hosts: [...new Set(entry.hosts.map((host) => host.toLowerCase()))],
-    candidates,
+    hosts: entry.hosts.length === 0 ? none : [...new Set(entry.hosts.map((host) => host.toLowerCase()))],
+    candidates: none,
     match: { value: entry.value, params: noParams },
   };
-  for (const uri of new Set(entry.uris)) candidates.push({ route, uri, pattern: parseUri(uri, parameters) });
+  // Made by map: an array that grew by push keeps room for 17.
+  route.candidates = [...new Set(entry.uris)].map((uri) => ({ route, uri, pattern: parseUri(uri, parameters) }));
   return route;
 }
 
@@ -66,7 +67,7 @@ export function passes<T>({ route, pattern }: Candidate<T>, subject: RouteSubjec
   return (
     (route.methods === undefined || route.methods.has(subject.method)) &&
     (route.fromAddress === undefined || route.fromAddress(subject.remoteAddress)) &&
-    (pattern.expression === undefined || pattern.expression.test(subject.path)) &&
+    (pattern.extra?.expression === undefined || pattern.extra.expression.test(subject.path)) &&
     (route.holds === undefined || route.holds(subject))
   );
 }

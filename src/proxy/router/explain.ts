@@ -5,14 +5,13 @@
  */
 import type { CompiledRoute } from './candidate.ts';
 import type { RouteMiss, RouteSubject } from './route-entry.ts';
-import type { UriPattern } from './uri-pattern.ts';
+import type { PatternExtra, UriPattern } from './uri-pattern.ts';
 
 const maxMisses = 10;
 /** The later in the list a check fails, the nearer the entry was. */
 const checks = ['path', 'host', 'method', 'remote_addr', 'vars'] as const;
 
-function segmentsMatch(pattern: UriPattern, path: string): boolean {
-  const parts = path.slice(pattern.prefix.length).split('/');
+function segmentsMatch(pattern: PatternExtra, parts: readonly string[]): boolean {
   if (pattern.openEnd ? parts.length <= pattern.segments.length : parts.length !== pattern.segments.length)
     return false;
   return pattern.segments.every((segment, i) => (segment === undefined ? parts[i] !== '' : parts[i] === segment));
@@ -21,7 +20,9 @@ function segmentsMatch(pattern: UriPattern, path: string): boolean {
 function pathMatches(pattern: UriPattern, path: string): boolean {
   if (pattern.kind === 'exact') return path === pattern.prefix;
   if (!path.startsWith(pattern.prefix)) return false;
-  return pattern.kind === 'segments' ? segmentsMatch(pattern, path) : (pattern.expression?.test(path) ?? true);
+  if (pattern.extra === undefined) return true;
+  if (pattern.kind === 'segments') return segmentsMatch(pattern.extra, path.slice(pattern.prefix.length).split('/'));
+  return pattern.extra.expression?.test(path) ?? true;
 }
 
 function hostMatches(hosts: readonly string[], subject: RouteSubject): boolean {

@@ -14,8 +14,9 @@ import type { UriPattern } from './uri-pattern.ts';
 
 interface PrefixNode<L> {
   label: string;
-  /** By the first UTF-16 unit of their label. */
-  children: Map<number, PrefixNode<L>> | undefined;
+  /** The first UTF-16 units of the children's labels, ascending: beside `children`, to be searched in one cache line. */
+  keys: number[];
+  children: PrefixNode<L>[];
   leaf: L | undefined;
   patterns: SegmentNode<L> | undefined;
 }
@@ -29,8 +30,23 @@ export function createPathTable<L>(): PathTable<L> {
   return { exact: undefined, prefixes: undefined };
 }
 
+/** Of the many nodes without children; they are replaced, never changed in place. */
+const none: never[] = [];
+
 function createPrefixNode<L>(label: string): PrefixNode<L> {
-  return { label, children: undefined, leaf: undefined, patterns: undefined };
+  return { label, keys: none, children: none, leaf: undefined, patterns: undefined };
+}
+
+/** Where `key` is in the ascending `keys`, or where it would be. */
+function positionOf(keys: readonly number[], key: number): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((keys[middle] ?? 0) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function commonLength(a: string, b: string): number {
@@ -43,9 +59,8 @@ function commonLength(a: string, b: string): number {
 /** Drops a node that holds nothing, and joins one that only leads to a single child with that child. */
 function tidyPrefix<L>(node: PrefixNode<L>): PrefixNode<L> | undefined {
   if (node.leaf !== undefined || node.patterns !== undefined) return node;
-  if (node.children === undefined) return undefined;
-  if (node.children.size > 1) return node;
-  const [child] = node.children.values();
+  if (node.children.length > 1) return node;
+  const [child] = node.children;
   if (child === undefined) return undefined;
   child.label = node.label + child.label;
   return child;
@@ -62,7 +77,8 @@ function editPrefix<L>(
   if (common < node.label.length) {
     const upper = createPrefixNode<L>(node.label.slice(0, common));
     node.label = node.label.slice(common);
-    upper.children = new Map([[node.label.charCodeAt(0), node]]);
+    upper.keys = [node.label.charCodeAt(0)];
+    upper.children = [node];
     node = upper;
   }
   if (common === prefix.length) {
@@ -70,10 +86,15 @@ function editPrefix<L>(
   } else {
     const rest = prefix.slice(common);
     const key = rest.charCodeAt(0);
-    const child = editPrefix(node.children?.get(key), rest, edit);
-    if (child !== undefined) (node.children ??= new Map()).set(key, child);
-    else node.children?.delete(key);
-    if (node.children?.size === 0) node.children = undefined;
+    const position = positionOf(node.keys, key);
+    const replaced = node.keys[position] === key ? 1 : 0;
+    const child = editPrefix(replaced === 1 ? node.children[position] : undefined, rest, edit);
+    if (child !== undefined && replaced === 1) {
+      node.children[position] = child;
+    } else {
+      node.keys = node.keys.toSpliced(position, replaced, ...(child === undefined ? [] : [key]));
+      node.children = node.children.toSpliced(position, replaced, ...(child === undefined ? [] : [child]));
+    }
   }
   return tidyPrefix(node);
 }
@@ -91,27 +112,31 @@ export function editPath<L>(
     if (table.exact?.size === 0) table.exact = undefined;
   } else {
     table.prefixes = editPrefix(table.prefixes, pattern.prefix, (node) => {
-      if (pattern.kind === 'prefix') node.leaf = edit(node.leaf);
-      else node.patterns = editSegments(node.patterns, pattern, 0, edit);
+      if (pattern.kind !== 'segments' || pattern.extra === undefined) node.leaf = edit(node.leaf);
+      else node.patterns = editSegments(node.patterns, pattern.extra, 0, edit);
     });
   }
   return table.exact !== undefined || table.prefixes !== undefined;
 }
 
-/** The deepest node whose leaf yields something; `at` is where `node`'s label starts in the path. */
+/** The deepest node whose leaf yields something; `end` is where `node`'s label, which the path has, ends in it. */
 function searchPrefixes<L, R>(
   node: PrefixNode<L>,
-  at: number,
+  end: number,
   subject: RouteSubject,
   visit: Visit<L, R>,
 ): R | undefined {
   const { path } = subject;
-  if (!path.startsWith(node.label, at)) return undefined;
-  const end = at + node.label.length;
-  if (node.children !== undefined && end < path.length) {
-    const child = node.children.get(path.charCodeAt(end));
-    const deeper = child === undefined ? undefined : searchPrefixes(child, end, subject, visit);
-    if (deeper !== undefined) return deeper;
+  if (end < path.length && node.keys.length > 0) {
+    const key = path.charCodeAt(end);
+    const position = positionOf(node.keys, key);
+    if (node.keys[position] === key) {
+      const child = node.children[position];
+      if (child !== undefined && (child.label.length === 1 || path.startsWith(child.label, end))) {
+        const deeper = searchPrefixes(child, end + child.label.length, subject, visit);
+        if (deeper !== undefined) return deeper;
+      }
+    }
   }
   const best = node.leaf === undefined ? undefined : visit(node.leaf, subject, undefined);
   return node.patterns === undefined ? best : searchSegments(node.patterns, end, subject, visit, best);
@@ -121,6 +146,7 @@ function searchPrefixes<L, R>(
 export function searchPaths<L, R>(table: PathTable<L>, subject: RouteSubject, visit: Visit<L, R>): R | undefined {
   const leaf = table.exact?.get(subject.path);
   const best = leaf === undefined ? undefined : visit(leaf, subject, undefined);
-  if (best !== undefined || table.prefixes === undefined) return best;
-  return searchPrefixes(table.prefixes, 0, subject, visit);
+  const root = table.prefixes;
+  if (best !== undefined || root === undefined || !subject.path.startsWith(root.label)) return best;
+  return searchPrefixes(root, root.label.length, subject, visit);
 }

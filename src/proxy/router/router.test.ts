@@ -133,6 +133,19 @@ for (const mode of modes) {
       });
     }
 
+    test('wildcards without a dot come and go one by one', () => {
+      const hosts = ['*a.com', '*b.com', '*.b.com', '*'];
+      const router = routerOf(mode, ...hosts.map((host) => entry(host, '/', { hosts: [host] })));
+      for (const removed of hosts) {
+        router.remove(removed);
+        for (const left of hosts.slice(hosts.indexOf(removed) + 1)) {
+          const host = left === '*' ? 'c.org' : `x${left.slice(1)}`;
+          assert.ok(router.match(subject('/', { host })), `${left} after ${removed} went`);
+        }
+      }
+      assert.equal(router.match(subject('/')), undefined);
+    });
+
     test('a host with a port is compared with the Host header as sent', () => {
       const router = routerOf(mode, entry('1', '/*', { hosts: ['A.com:8080', '*.b.com:81', '[::1]'] }));
       assert.equal(router.match(subject('/', { vars: { http_host: 'a.COM:8080' } }))?.value, '1');

@@ -5,7 +5,7 @@
  */
 import type { RouteSubject } from './route-entry.ts';
 import type { Visit } from './host-table.ts';
-import type { UriPattern } from './uri-pattern.ts';
+import type { PatternExtra } from './uri-pattern.ts';
 
 export interface SegmentNode<L> {
   literals: Map<string, SegmentNode<L>> | undefined;
@@ -23,7 +23,7 @@ function createSegmentNode<L>(): SegmentNode<L> {
 /** Replaces the leaf of `pattern`, whose segments from `depth` on are below `from`. Returns undefined when nothing is left. */
 export function editSegments<L>(
   from: SegmentNode<L> | undefined,
-  pattern: UriPattern,
+  pattern: PatternExtra,
   depth: number,
   edit: (leaf: L | undefined) => L | undefined,
 ): SegmentNode<L> | undefined {

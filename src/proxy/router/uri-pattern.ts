@@ -22,6 +22,11 @@ export interface UriPattern {
   readonly kind: 'exact' | 'prefix' | 'segments';
   /** The literal start, for `exact` all of it; for `segments` it ends with `/`. */
   readonly prefix: string;
+  /** Apart, as most routes have none of it and there may be 100,000 of them. */
+  readonly extra: PatternExtra | undefined;
+}
+
+export interface PatternExtra {
   /** Only `segments`: what follows the prefix; undefined is a parameter. */
   readonly segments: readonly (string | undefined)[];
   /** Only `segments`: whatever follows the last of `segments`, even nothing, matches. */
@@ -33,28 +38,20 @@ export interface UriPattern {
 }
 
 const none: readonly never[] = [];
-const plain = { segments: none, openEnd: false, captures: none, expression: undefined, names: none };
+const noExtra: PatternExtra = { segments: none, openEnd: false, captures: none, expression: undefined, names: none };
+
+/** What `:name` or `*name` names; nothing for other parts. */
+function captureOf(part: string, segment: number): Capture[] {
+  const rest = part.startsWith('*');
+  return part.length > 1 && (rest || part.startsWith(':')) ? [{ name: part.slice(1), segment, rest }] : [];
+}
 
 function parseSegments(uri: string, prefix: string): UriPattern {
-  const segments: (string | undefined)[] = [];
-  const captures: Capture[] = [];
-  let openEnd = false;
-  uri
-    .slice(prefix.length)
-    .split('/')
-    .forEach((part, segment) => {
-      if (part.startsWith('*')) {
-        openEnd = true;
-        if (part !== '*') captures.push({ name: part.slice(1), segment, rest: true });
-      } else if (part.startsWith(':')) {
-        if (part === ':') throw new ConfigError(`invalid uri ${uri}: a parameter without a name`);
-        captures.push({ name: part.slice(1), segment, rest: false });
-        segments.push(undefined);
-      } else {
-        segments.push(part);
-      }
-    });
-  return { ...plain, kind: 'segments', prefix, segments, openEnd, captures };
+  const parts = uri.slice(prefix.length).split('/');
+  if (parts.includes(':')) throw new ConfigError(`invalid uri ${uri}: a parameter without a name`);
+  const openEnd = parts.at(-1)?.startsWith('*') ?? false;
+  const segments = (openEnd ? parts.slice(0, -1) : parts).map((part) => (part.startsWith(':') ? undefined : part));
+  return { kind: 'segments', prefix, extra: { ...noExtra, segments, openEnd, captures: parts.flatMap(captureOf) } };
 }
 
 function parseIrregular(uri: string, prefix: string, parameters: boolean): UriPattern {
@@ -73,7 +70,7 @@ function parseIrregular(uri: string, prefix: string, parameters: boolean): UriPa
       return part.replace(/[\\^$.+?()[\]{}|]/g, '\\$&').replaceAll('*', '[^]*');
     })
     .join('/');
-  return { ...plain, kind: 'prefix', prefix, expression: new RegExp(`^${source}$`), names };
+  return { kind: 'prefix', prefix, extra: { ...noExtra, expression: new RegExp(`^${source}$`), names } };
 }
 
 /** Throws ConfigError, naming the uri, for one that no path could match. */
@@ -87,28 +84,29 @@ export function parseUri(uri: string, parameters: boolean): UriPattern {
     const regular = star === -1 || (uri.charAt(star - 1) === '/' && !/[/*]/.test(uri.slice(star + 1)));
     return regular ? parseSegments(uri, prefix) : parseIrregular(uri, prefix, parameters);
   }
-  if (star === -1) return { ...plain, kind: 'exact', prefix: uri };
+  if (star === -1) return { kind: 'exact', prefix: uri, extra: undefined };
   const prefix = uri.slice(0, star);
   const name = uri.slice(star + 1);
-  if (name === '') return { ...plain, kind: 'prefix', prefix };
+  if (name === '') return { kind: 'prefix', prefix, extra: undefined };
   if (!prefix.endsWith('/') || /[/*]/.test(name)) return parseIrregular(uri, prefix, parameters);
-  return { ...plain, kind: 'prefix', prefix, captures: [{ name, segment: 0, rest: true }] };
+  return { kind: 'prefix', prefix, extra: { ...noExtra, captures: [{ name, segment: 0, rest: true }] } };
 }
 
 /** The named parts of a path that `pattern` matches; undefined where it names none. */
-export function readParams(pattern: UriPattern, path: string): Map<string, string> | undefined {
-  if (pattern.captures.length > 0) {
+export function readParams({ prefix, extra }: UriPattern, path: string): Map<string, string> | undefined {
+  if (extra === undefined) return undefined;
+  if (extra.captures.length > 0) {
     const params = new Map<string, string>();
-    let at = pattern.prefix.length;
+    let at = prefix.length;
     let segment = 0;
-    for (const capture of pattern.captures) {
+    for (const capture of extra.captures) {
       for (; segment < capture.segment; segment++) at = path.indexOf('/', at) + 1;
       const slash = capture.rest ? -1 : path.indexOf('/', at);
       params.set(capture.name, slash === -1 ? path.slice(at) : path.slice(at, slash));
     }
     return params;
   }
-  if (pattern.names.length === 0) return undefined;
-  const found = pattern.expression?.exec(path);
-  return new Map(pattern.names.map((name, i) => [name, found?.[i + 1] ?? '']));
+  if (extra.names.length === 0) return undefined;
+  const found = extra.expression?.exec(path);
+  return new Map(extra.names.map((name, i) => [name, found?.[i + 1] ?? '']));
 }

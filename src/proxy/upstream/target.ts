@@ -3,6 +3,7 @@
  * Joins the nodes, their addresses, their health and a balancer for each priority group. Between the pipeline and the pool.
  * Invariant: nothing is built before the first pick or ready, and only a change of health or addresses builds anew.
  */
+import type { GatewayError } from '../../errors/gateway-error.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import type { Upstream } from '../../resources/upstream.ts';
 import { createBalancer, type BalancedEndpoint, type Balancer, type BalancerDeps } from './balancers/balancer.ts';
@@ -13,6 +14,8 @@ import { systemClock, type Clock } from './discovery/clock.ts';
 import type { NameResolver, ResolvedName } from './discovery/name-resolver.ts';
 import { parseNodes, type Node } from './discovery/nodes.ts';
 import type { HealthView } from './health/health-view.ts';
+import type { PassiveOutcome } from './health/node-health.ts';
+import { compilePassiveFilter, type PassiveFilter } from './health/passive-filter.ts';
 
 export type { Endpoint, Outcome } from './balancers/balancer.ts';
 
@@ -31,6 +34,11 @@ export interface UpstreamTarget {
   ready(): Promise<void> | undefined;
   /** Endpoints that may take traffic; before any name is resolved, nodes that may. */
   readonly nodeCount: number;
+  /**
+   * What the control plane must hear (HealthMonitor.report) of an attempt that ended with this status or error; undefined
+   * where it has no passive checks or would learn nothing new.
+   */
+  passiveOutcome(endpoint: Endpoint, result: number | GatewayError): PassiveOutcome | undefined;
   /** The target was replaced. Requests in flight may go on using it. */
   dispose(): void;
 }
@@ -79,6 +87,10 @@ class LazyTarget implements UpstreamTarget {
     return (this.#built ??= new BuiltTarget(this.#upstream, this.#deps)).nodeCount;
   }
 
+  passiveOutcome(endpoint: Endpoint, result: number | GatewayError): PassiveOutcome | undefined {
+    return this.#built?.passiveFilter?.(endpoint.label, result);
+  }
+
   dispose(): void {
     // Names expire in the resolver by themselves; requests in flight may still pick and retry.
   }
@@ -95,6 +107,7 @@ class BuiltTarget {
   readonly #nodes: readonly Node[];
   readonly #names: readonly ResolvedName[];
   readonly #hasChecks: boolean;
+  readonly passiveFilter: PassiveFilter | undefined;
   /** By label and address: an endpoint outlives rebuilding, and so does what algorithms remember of it. */
   #endpoints = new Map<string, BalancedEndpoint>();
   /** The only endpoint, where no choice is to be made. */
@@ -125,6 +138,7 @@ class BuiltTarget {
       resolver.name(host),
     );
     this.#hasChecks = upstream.checks !== undefined;
+    this.passiveFilter = compilePassiveFilter(key, upstream, health);
   }
 
   get nodeCount(): number {

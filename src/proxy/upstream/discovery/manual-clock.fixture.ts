@@ -6,15 +6,17 @@ export interface ManualClock extends Clock {
   advance(ms: number): void;
   /** Timers not yet run or cancelled. */
   readonly waiting: number;
+  /** Of these, the ones that were set for exactly `ms`. */
+  waitingFor(ms: number): number;
 }
 
 export function createManualClock(): ManualClock {
   let now = 1000;
-  const timers = new Set<{ at: number; run: () => void }>();
+  const timers = new Set<{ at: number; ms: number; run: () => void }>();
   return {
     now: () => now,
     after(ms, run) {
-      const timer = { at: now + ms, run };
+      const timer = { at: now + ms, ms, run };
       timers.add(timer);
       return () => {
         timers.delete(timer);
@@ -34,5 +36,6 @@ export function createManualClock(): ManualClock {
     get waiting() {
       return timers.size;
     },
+    waitingFor: (ms) => [...timers].filter((timer) => timer.ms === ms).length,
   };
 }

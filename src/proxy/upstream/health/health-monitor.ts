@@ -12,9 +12,11 @@ import { parseNodes } from '../discovery/nodes.ts';
 import { compileChecks, type CompiledChecks, type Thresholds } from './checks.ts';
 import type { HealthMessage } from './health-view.ts';
 import { createNodeHealth, isHealthy, isSettled, recordOutcome } from './node-health.ts';
-import type { NodeHealth, NodeOutcome, NodeStatus } from './node-health.ts';
+import type { NodeHealth, NodeOutcome, NodeStatus, PassiveOutcome } from './node-health.ts';
 import { startProbeRounds, type WatchedNode } from './probe-rounds.ts';
 import { createSlots } from './slots.ts';
+
+export type { PassiveOutcome } from './node-health.ts';
 
 /** What the control API tells of one resource. */
 export interface HealthReport {
@@ -37,7 +39,7 @@ export interface HealthMonitor {
   put(key: string, upstream: Upstream): void;
   remove(key: string): void;
   /** What a worker's request met. Ignored where the upstream has no passive checks or not that node. */
-  report(key: string, endpointLabel: string, outcome: NodeOutcome): void;
+  report(key: string, endpointLabel: string, outcome: PassiveOutcome): void;
   /** Returns a function that ends it. */
   onChange(listener: HealthListener): () => void;
   /** What a new worker must hear: every node that is not plainly healthy. */
@@ -90,11 +92,7 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
     for (const node of nodes.length > 1 ? nodes : []) {
       const known = before.get(node.label);
       before.delete(node.label);
-      watched.nodes.set(node.label, {
-        node,
-        health: known?.health ?? createNodeHealth(),
-        address: known?.address ?? node.host,
-      });
+      watched.nodes.set(node.label, known ?? { node, health: createNodeHealth(), address: node.host });
     }
     tellGone(watched.key, before);
   }
@@ -114,7 +112,7 @@ export function createHealthMonitor(options: HealthMonitorOptions): HealthMonito
           upstream: () => watched.upstream,
           nodes: () => watched.nodes.values(),
           settled(node, outcome) {
-            // A probe that was under way when its node was replaced or removed says nothing any more.
+            // A probe that was under way when its node was removed says nothing any more.
             if (watched.nodes.get(node.node.label) === node) count(watched, node, outcome, active.thresholds);
           },
         },

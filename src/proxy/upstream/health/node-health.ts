@@ -12,12 +12,14 @@ import type { Thresholds } from './checks.ts';
 
 export type NodeStatus = 'healthy' | 'mostly_healthy' | 'unhealthy' | 'mostly_unhealthy';
 
-/** What a request or probe told of a node. `success`: a TCP connection that only had to be made. */
-export type NodeOutcome =
-  | { readonly kind: 'success' }
+/** What a request told of a node. Status 0: what came was not HTTP. Structured-cloneable. */
+export type PassiveOutcome =
   | { readonly kind: 'status'; readonly status: number }
   | { readonly kind: 'connect_failed' }
   | { readonly kind: 'timeout' };
+
+/** The same of a probe; `success` is a TCP connection that only had to be made. */
+export type NodeOutcome = PassiveOutcome | { readonly kind: 'success' };
 
 export interface NodeHealth {
   status: NodeStatus;
@@ -74,7 +76,6 @@ function classify(
       return { kind: 'timeout_failure', limit: thresholds.timeouts };
     case 'status':
       if (thresholds.healthyStatuses.has(outcome.status)) return { kind: 'success', limit: thresholds.successes };
-      // 0: what came was not HTTP.
       if (outcome.status === 0 || thresholds.unhealthyStatuses.has(outcome.status)) {
         return { kind: 'http_failure', limit: thresholds.httpFailures };
       }

@@ -41,13 +41,15 @@ export function startProbeRounds(subject: ProbeSubject, { resolver, clock, slots
   let turn = 0;
 
   async function check(watched: WatchedNode): Promise<void> {
-    const outcome = await slots.run(async (): Promise<NodeOutcome> => {
-      const address = await addressOf(watched.node);
-      if (address === undefined) return { kind: 'connect_failed' };
-      watched.address = address;
-      return probe(probeTarget(subject.upstream(), watched.node, address, checks), checks, clock, stopping.signal);
-    });
+    const outcome = await slots.run(() => attempt(watched)).catch(failed);
     if (!stopping.signal.aborted) subject.settled(watched, outcome);
+  }
+
+  async function attempt(watched: WatchedNode): Promise<NodeOutcome> {
+    const address = await addressOf(watched.node);
+    if (address === undefined) return failed();
+    watched.address = address;
+    return probe(probeTarget(subject.upstream(), watched.node, address, checks), checks, clock, stopping.signal);
   }
 
   /** A name's addresses take turns, so that none of them goes unseen. */
@@ -83,6 +85,11 @@ export function startProbeRounds(subject: ProbeSubject, { resolver, clock, slots
     stopping.abort();
     for (const cancel of timers.values()) cancel();
   };
+}
+
+/** Also of a request that could not even be made (a client certificate that is none): rounds must go on. */
+function failed(): NodeOutcome {
+  return { kind: 'connect_failed' };
 }
 
 /** Host: the rewritten one, the node's name where it is passed, the checks' own, or the node's (APISIX: healthcheck_manager). */

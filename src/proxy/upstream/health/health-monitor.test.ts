@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { certificate, certificateKey } from '../../../resources/certificate.fixture.ts';
 import type { HealthChecks, Upstream } from '../../../resources/upstream.ts';
 import { createManualClock, type ManualClock } from '../discovery/manual-clock.fixture.ts';
 import { createNameResolver } from '../discovery/name-resolver.ts';
@@ -227,6 +229,44 @@ describe('active checks', () => {
     await roundsDone(clock);
     assert.deepEqual([heard, node.requests.length], [[`${closed} unhealthy`], 0]);
     assert.equal(monitor.statusOf(key)?.type, 'tcp');
+  });
+
+  it('verify the certificate over https, unless https_verify_certificate is false', async (t) => {
+    const { monitor, clock } = setUp(t);
+    const serverNames: unknown[] = [];
+    const server = createTlsServer({ cert: certificate, key: certificateKey }, (request, response) => {
+      serverNames.push('servername' in request.socket && request.socket.servername);
+      response.end();
+    });
+    const nodes = [`127.0.0.1:${await listen(t, server)}`, '127.0.0.2:9'];
+    const active = { type: 'https', host: 'gatewright.test' } as const;
+    monitor.put(key, upstreamOf(nodes, active));
+    await roundsDone(clock);
+    assert.equal(monitor.statusOf(key)?.nodes[0]?.counter.tcp_failure, 1);
+    assert.deepEqual(serverNames, []);
+    monitor.put('routes/1', upstreamOf(nodes, { ...active, https_verify_certificate: false }));
+    await until(() => serverNames.length === 1);
+    assert.deepEqual(serverNames, ['gatewright.test']);
+    assert.equal(monitor.statusOf('routes/1')?.nodes[0]?.counter.tcp_failure, 0);
+  });
+
+  it('go on where a probe cannot even be made', async (t) => {
+    const { monitor, clock, heard } = setUp(t);
+    const nodes = [(await startNode(t)).label, '127.0.0.2:9'];
+    const broken = { tls: { client_cert: 'no certificate', client_key: 'no key' } };
+    monitor.put(key, upstreamOf(nodes, { type: 'https' }, broken));
+    await roundsDone(clock);
+    await pass(clock, 7);
+    assert.equal(heard.length, 2);
+  });
+
+  it('resolve a name, and send it as Host', async (t) => {
+    const { monitor, clock } = setUp(t);
+    const node = await startNode(t);
+    monitor.put(key, upstreamOf([`localhost:${node.port}`, '127.0.0.2:9']));
+    await roundsDone(clock);
+    assert.equal(node.requests[0]?.headers.host, `localhost:${node.port}`);
+    assert.equal(monitor.statusOf(key)?.nodes[0]?.ip, '127.0.0.1');
   });
 
   it('run no more at once than their concurrency', async (t) => {

@@ -99,6 +99,8 @@ export interface Plugin<Config = never, State = unknown, CredentialConfig = neve
   headerFilter?(state: State, exchange: Exchange): void;
   /** Each piece of the body; `last` once, with an empty chunk if need be. Returns what to send instead. Removes Content-Length. */
   bodyFilter?(state: State, exchange: Exchange, chunk: Uint8Array, last: boolean): Uint8Array;
+  /** Asked once after compile: false where this configuration has no use for bodyFilter, so that bodies stream untouched. */
+  filtersBody?(state: State): boolean;
   /** After the response, off its critical path. */
   log?(state: State, exchange: Exchange): void;
 }

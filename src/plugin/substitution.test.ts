@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { compileReplacement, replaceMatch } from './substitution.ts';
+import { TestExchange } from './testing/index.ts';
+import { compileReplacement, compileTextTemplate, replaceMatch } from './substitution.ts';
 
 function substitute(subject: string, regex: RegExp, template: string): string | undefined {
   const match = regex.exec(subject);
@@ -17,4 +18,16 @@ test("JavaScript's own replacement patterns mean nothing", () => {
 
 test('a capture that took no part, or does not exist, is empty', () => {
   assert.equal(substitute('/nexus', /^\/nexus(\/|$)(x)?/, '/$2$9'), '/');
+});
+
+test('a text template fills variables and captures, and keeps \\$', () => {
+  const exchange = new TestExchange({ target: '/a?x=1', host: 'a.com' });
+  const match = /(.)/.exec('m');
+  assert.ok(match !== null);
+  assert.equal(
+    compileTextTemplate('$host-${arg_x}b$1c$$-\\$host-$arg_none-$')(exchange, match),
+    'a.com-1bmc$-\\$host--$',
+  );
+  assert.equal(compileTextTemplate('$1plain')(exchange), 'plain');
+  assert.equal(compileTextTemplate('')(exchange), '');
 });

@@ -1,0 +1,59 @@
+/**
+ * The built-in plugins, listed one by one, and the registry of those that the settings enable. Nothing registers itself
+ * by being imported: what runs is what stands here.
+ */
+import type { AnyPlugin } from '../plugin/plugin.ts';
+import { basicAuth } from './basic-auth/index.ts';
+import { consumerRestriction } from './consumer-restriction/index.ts';
+import { ipRestriction } from './ip-restriction/index.ts';
+import { keyAuth } from './key-auth/index.ts';
+import { prometheus } from './prometheus/index.ts';
+import { proxyRewrite } from './proxy-rewrite/index.ts';
+import { redirect } from './redirect/index.ts';
+import { requestId } from './request-id/index.ts';
+import { responseRewrite } from './response-rewrite/index.ts';
+
+/** By priority, highest first, as they run. */
+export const builtInPlugins: readonly AnyPlugin[] = [
+  requestId,
+  ipRestriction,
+  basicAuth,
+  keyAuth,
+  consumerRestriction,
+  proxyRewrite,
+  redirect,
+  responseRewrite,
+  prometheus,
+];
+
+export interface PluginRegistry {
+  /** undefined: unknown, or not enabled. */
+  get(name: string): AnyPlugin | undefined;
+  /** The enabled ones, by priority. */
+  list(): readonly AnyPlugin[];
+  /** The known ones, enabled or not, by priority. */
+  all(): readonly AnyPlugin[];
+  /** Names that were to be enabled and that nothing here bears. */
+  readonly unknown: readonly string[];
+}
+
+/**
+ * `enabled`: the settings' `plugins`; undefined enables all. `added`: plugins from elsewhere; one that bears a built-in's
+ * name stands in its place.
+ */
+export function createRegistry(
+  enabled: readonly string[] | undefined,
+  added: readonly AnyPlugin[] = [],
+): PluginRegistry {
+  const known = new Map([...builtInPlugins, ...added].map((plugin) => [plugin.name, plugin]));
+  const all = [...known.values()].sort((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
+  const wanted = new Set(enabled ?? known.keys());
+  const list = all.filter((plugin) => wanted.has(plugin.name));
+  const byName = new Map(list.map((plugin) => [plugin.name, plugin]));
+  return {
+    get: (name) => byName.get(name),
+    list: () => list,
+    all: () => all,
+    unknown: [...wanted].filter((name) => !known.has(name)),
+  };
+}

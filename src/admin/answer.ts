@@ -1,0 +1,34 @@
+/** How a stored entry is shown: APISIX v3's `{key, value, createdIndex, modifiedIndex}`, without private keys. */
+import type { JsonObject } from '../resources/resource.ts';
+import type { Entry } from '../store/store.ts';
+import { parseStored } from './resource-index.ts';
+
+export interface ShownEntry {
+  readonly key: string;
+  readonly value: JsonObject;
+  readonly createdIndex: number;
+  readonly modifiedIndex: number;
+}
+
+export const adminPrefix = '/apisix/admin';
+
+/** APISIX shows keys with its etcd prefix. */
+export function shownKey(key: string): string {
+  return `/apisix/${key}`;
+}
+
+export function showEntry(entry: Entry): ShownEntry {
+  const value = parseStored(entry.value) ?? {};
+  if (entry.key.startsWith('ssls/')) {
+    // APISIX: hides them only where one certificate is asked for; here in every answer.
+    Reflect.deleteProperty(value, 'key');
+    Reflect.deleteProperty(value, 'keys');
+  }
+  const { createdIndex, modifiedIndex } = entry;
+  return { key: shownKey(entry.key), value, createdIndex, modifiedIndex };
+}
+
+/** The tag of RFC 9110 §8.8.3 for a version of a resource. */
+export function entityTag(entry: Entry): string {
+  return `"${String(entry.modifiedIndex)}"`;
+}

@@ -1,0 +1,122 @@
+/**
+ * What the control plane must know of every resource to judge a write without reading the store: which keys exist, who
+ * points at whom, and which consumer owns which credential. Loaded once, then kept by the store's watch; a write also
+ * applies its own commit at once, so that the next write sees it. Applying a change twice changes nothing.
+ */
+import { indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
+import { referencesOf, type Reference } from '../resources/references.ts';
+import { parseKey } from '../resources/resource-key.ts';
+import type { JsonObject } from '../resources/resource.ts';
+import type { Change, ChangeSet, Store } from '../store/store.ts';
+
+interface Indexed {
+  readonly modifiedIndex: number;
+  readonly references: readonly Reference[];
+  /** `plugin\0indexKey` of each credential that it holds. */
+  readonly credentials: readonly string[];
+}
+
+export class ResourceIndex {
+  readonly #registry: PluginRegistry;
+  readonly #resources = new Map<string, Indexed>();
+  /** Target key → source key → how it points there. */
+  readonly #referrers = new Map<string, Map<string, Reference['via']>>();
+  readonly #owners = new Map<string, string>();
+  #revision = 0;
+
+  constructor(registry: PluginRegistry) {
+    this.#registry = registry;
+  }
+
+  /** Reads the whole store and follows it. Returns a function that stops following. */
+  async follow(store: Store): Promise<() => void> {
+    let early: ChangeSet[] | undefined = [];
+    const stop = store.watch((changes) => {
+      if (early) early.push(changes);
+      else this.apply(changes.revision, changes.changes);
+    });
+    try {
+      const { revision, entries } = await store.list('');
+      this.apply(
+        revision,
+        entries.map((entry) => ({ key: entry.key, entry })),
+      );
+      for (const changes of early) if (changes.revision > revision) this.apply(changes.revision, changes.changes);
+      early = undefined;
+    } catch (error) {
+      stop();
+      throw error;
+    }
+    return stop;
+  }
+
+  /** Revision of the last commit that was applied. */
+  get revision(): number {
+    return this.#revision;
+  }
+  has(key: string): boolean {
+    return this.#resources.has(key);
+  }
+  /** Keys that start with `prefix`. */
+  *keys(prefix: string): Iterable<string> {
+    for (const key of this.#resources.keys()) if (key.startsWith(prefix)) yield key;
+  }
+  referrers(target: string): Iterable<readonly [source: string, via: Reference['via']]> {
+    return this.#referrers.get(target) ?? [];
+  }
+  /** Key of the consumer or credential that is found by `indexKey`. */
+  owner(plugin: string, indexKey: string): string | undefined {
+    return this.#owners.get(`${plugin}\0${indexKey}`);
+  }
+
+  apply(revision: number, changes: readonly Change[]): void {
+    for (const { key, entry } of changes) {
+      const known = this.#resources.get(key);
+      const modifiedIndex = entry?.modifiedIndex ?? revision;
+      if (known && known.modifiedIndex >= modifiedIndex) continue;
+      if (known) this.#remove(key, known);
+      if (entry) this.#add(key, entry.value, modifiedIndex);
+    }
+    this.#revision = Math.max(this.#revision, revision);
+  }
+
+  #add(key: string, text: string, modifiedIndex: number): void {
+    const kind = parseKey(key)?.kind;
+    const value = parseStored(text);
+    // What someone else wrote into the store may be anything: it exists, and points nowhere.
+    const known = kind !== undefined && value !== undefined;
+    const references = known ? referencesOf(kind, value) : [];
+    const credentials = known
+      ? indexKeys(kind, value, this.#registry).map(({ plugin, indexKey }) => `${plugin}\0${indexKey}`)
+      : [];
+    this.#resources.set(key, { modifiedIndex, references, credentials });
+    for (const { target, via } of references) {
+      let sources = this.#referrers.get(target);
+      if (!sources) this.#referrers.set(target, (sources = new Map()));
+      sources.set(key, via);
+    }
+    for (const credential of credentials) this.#owners.set(credential, key);
+  }
+
+  #remove(key: string, known: Indexed): void {
+    this.#resources.delete(key);
+    for (const { target } of known.references) {
+      const sources = this.#referrers.get(target);
+      sources?.delete(key);
+      if (sources?.size === 0) this.#referrers.delete(target);
+    }
+    for (const credential of known.credentials) {
+      if (this.#owners.get(credential) === key) this.#owners.delete(credential);
+    }
+  }
+}
+
+/** The resource of a stored entry; undefined where the text is none. */
+export function parseStored(text: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -44,6 +44,8 @@ suite('compileAddressMatcher', () => {
     [['::ffff:127.0.0.1'], '127.0.0.1', true],
     [['10.0.0.1', '10.0.0.0/24', '172.16.0.0/12'], '10.0.0.255', true],
     [['10.0.0.0/24', '10.0.1.0/24'], '10.0.1.7', true],
+    [['::ffff:ffff', '::1:0:0'], '::ffff:ffff', true],
+    [['::ffff:ffff', '::1:0:0'], '::1:0:1', false],
     [[], '127.0.0.1', false],
   ];
   for (const [list, address, expected] of cases) {

@@ -134,13 +134,14 @@ for (const mode of modes) {
     }
 
     test('wildcards without a dot come and go one by one', () => {
-      const hosts = ['*a.com', '*b.com', '*.b.com', '*'];
+      // Each goes before what it would stand in for.
+      const hosts = ['*', '*a.com', '*.b.com', '*b.com'];
       const router = routerOf(mode, ...hosts.map((host) => entry(host, '/', { hosts: [host] })));
       for (const removed of hosts) {
         router.remove(removed);
         for (const left of hosts.slice(hosts.indexOf(removed) + 1)) {
-          const host = left === '*' ? 'c.org' : `x${left.slice(1)}`;
-          assert.ok(router.match(subject('/', { host })), `${left} after ${removed} went`);
+          const match = router.match(subject('/', { host: `x${left.slice(1)}` }));
+          assert.ok(match, `${left} after ${removed} went`);
         }
       }
       assert.equal(router.match(subject('/')), undefined);

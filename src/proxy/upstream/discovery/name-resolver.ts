@@ -100,7 +100,7 @@ export function createNameResolver(options: NameResolverOptions = {}): NameResol
   }
 
   function accept(entry: Entry, addresses: readonly string[]): void {
-    if (addresses.length === 0 || addresses.join() === entry.addresses.join()) return;
+    if (addresses.join() === entry.addresses.join()) return;
     entry.addresses = addresses;
     entry.version++;
     version++;

@@ -5,14 +5,14 @@ import { openSqliteStore } from './sqlite.ts';
 import type { Store, StoreHooks } from './store.ts';
 import { openYamlStore } from './yaml.ts';
 
-export type StoreConfig =
+export type StoreKind =
   | { readonly kind: 'memory' }
   | { readonly kind: 'sqlite'; readonly dataDir: string }
   /** `file` may be JSON (`.json`). `substitute` replaces environment variables; the store does not know the settings' rules. */
   | { readonly kind: 'yaml'; readonly file: string; readonly substitute: Substitute };
 
 /** `reload` (only a store that reads a file has it): read it now, as on SIGHUP. Rejects with StoreError. */
-export async function openStore(config: StoreConfig, hooks: StoreHooks): Promise<Store & { reload?(): Promise<void> }> {
+export async function openStore(config: StoreKind, hooks: StoreHooks): Promise<Store & { reload?(): Promise<void> }> {
   switch (config.kind) {
     case 'memory':
       return new MemoryStore(hooks);

@@ -80,7 +80,7 @@ function idOf(section: string, item: Item, index: number): string | undefined {
   const given = section === 'consumers' && !isCredential ? (username ?? id) : id;
   if (given === undefined || given === null) return `arr_${index + 1}`;
   if (typeof given === 'string') return given === '' ? undefined : given;
-  return Number.isSafeInteger(given) ? String(given) : undefined;
+  return typeof given === 'number' && Number.isSafeInteger(given) ? String(given) : undefined;
 }
 
 /** The value as the Admin API would have stored it. */

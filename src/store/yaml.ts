@@ -4,6 +4,7 @@
  * holds only what differs, and a bad file changes nothing but is reported.
  */
 import { readFile, stat } from 'node:fs/promises';
+import { setTimeout } from 'node:timers/promises';
 import { applyCommit } from './apply-commit.ts';
 import { EntryTable } from './entry-table.ts';
 import { watchFile, type FileWatchOptions } from './file-watch.ts';
@@ -107,15 +108,24 @@ export class YamlStore implements Store {
 
   #refresh(evenIfSame: boolean): Promise<void> {
     this.#reading = this.#reading.then(async () => {
-      try {
-        const signature = await this.#fileSignature();
-        if (this.#closed || (!evenIfSame && signature === this.#signature)) return;
+      let signature = await this.#fileSignature();
+      if (this.#isClosed() || (!evenIfSame && signature === this.#signature)) return;
+      for (;;) {
         this.#signature = signature;
-        const content = await this.#read();
-        if (!this.#isClosed()) this.#apply(content);
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        this.#hooks.onError(`${reason}; the resources read before stay in force`);
+        try {
+          const content = await this.#read();
+          if (!this.#isClosed()) this.#apply(content);
+          return;
+        } catch (error) {
+          // Perhaps only half written, or between an editor's delete and its rename: a file at rest is judged.
+          await setTimeout(this.#watchOptions.debounceMs);
+          signature = await this.#fileSignature();
+          if (this.#isClosed()) return;
+          if (signature !== this.#signature) continue;
+          const reason = error instanceof Error ? error.message : String(error);
+          this.#hooks.onError(`${reason}; the resources read before stay in force`);
+          return;
+        }
       }
     });
     return this.#reading;

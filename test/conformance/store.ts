@@ -1,5 +1,5 @@
 /**
- * What every store must do, whatever it stands on: one suite, registered by each implementation's test file.
+ * What every store must do, whatever it stands on: one suite, which store.test.ts registers for each implementation.
  * A store that cannot be written through `commit` gives `readOnly`, its reason; the tests of `commit` are skipped with it.
  */
 import assert from 'node:assert/strict';
@@ -19,6 +19,8 @@ export interface OpenedStore {
 
 export interface StoreFixture {
   readonly readOnly?: string;
+  /** Why 100,000 entries cannot be brought in within a test's time. */
+  readonly slowToFill?: string;
   /** Opens a store of its own, without entries. */
   open(hooks: StoreHooks): Promise<OpenedStore>;
 }
@@ -137,18 +139,20 @@ export function storeConformance(name: string, fixture: StoreFixture): void {
           }
         }));
 
-      test('100,000 entries are listed in less than a second', () =>
+      test('100,000 entries are listed in less than a second of CPU', { skip: fixture.slowToFill ?? false }, () =>
         withStore(async ({ store, change }) => {
           const operations = Array.from({ length: LIST_SIZE }, (_, index) =>
             put(`routes/${(index * 7919) % LIST_SIZE}`, 'v'.repeat(200)),
           );
           await change(...operations);
-          const start = performance.now();
+          const start = process.cpuUsage();
           const { entries } = await store.list('routes/');
-          const elapsedMs = performance.now() - start;
+          const { user, system } = process.cpuUsage(start);
+          const elapsedMs = (user + system) / 1000;
           assert.equal(entries.length, LIST_SIZE);
           assert.ok(elapsedMs < LIST_LIMIT_MS, `took ${elapsedMs} ms`);
-        }));
+        }),
+      );
     });
 
     describe('commit', () => {
@@ -320,7 +324,7 @@ export function storeConformance(name: string, fixture: StoreFixture): void {
           const [created, ...rest] = seen.changes;
           assert.equal(created?.revision, revision + 1);
           assert.deepEqual(
-            created?.changes.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+            created.changes.toSorted((a, b) => (a.key < b.key ? -1 : 1)),
             [
               { key: 'routes/1', entry: first[0] },
               { key: 'routes/2', entry: first[1] },

@@ -1,0 +1,40 @@
+/**
+ * What a plugin's author imports: `import { definePlugin } from 'gatewright/plugin'`. Built-in plugins use nothing else
+ * of the gateway.
+ */
+export { ConfigError, GatewayError } from '../errors/gateway-error.ts';
+export { compileAddressMatcher } from '../address/cidr.ts';
+export { compileExpression } from '../expression/expression.ts';
+export { compileRegex } from '../expression/regex.ts';
+export type { Json, JsonSchema } from '../resources/resource.ts';
+export type {
+  AuthenticatedConsumer,
+  Exchange,
+  ExchangeResponse,
+  ExchangeTimes,
+  HeaderFields,
+  MatchedRoute,
+  UpstreamRequest,
+} from './exchange.ts';
+export { compileHeaderOperations, fieldText, headerValuesSchema, type HeaderOperations } from './header-operations.ts';
+export {
+  definePlugin,
+  type AnyPlugin,
+  type Counter,
+  type CredentialDefinition,
+  type CredentialIndex,
+  type Gauge,
+  type Histogram,
+  type IndexedCredential,
+  type MaybeAsync,
+  type Metrics,
+  type PhaseResult,
+  type Plugin,
+  type PluginDeps,
+  type PluginLog,
+  type Reply,
+} from './plugin.ts';
+export { isUnresolvedReference } from './secret-reference.ts';
+export { compileReplacement, compileTextTemplate, replaceMatch, type Template } from './substitution.ts';
+export { encodePath, encodeQuery, encodeUnsafe, queryValues, withoutQueryParameter } from './uri.ts';
+export { compileVariable } from './variables.ts';

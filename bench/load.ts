@@ -1,0 +1,47 @@
+/** wrk on the load's core: a closed loop of keep-alive connections, each with one request at a time. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { LOAD_CORE } from './child.ts';
+import { REQUEST_HEADERS, REQUEST_PATH } from './system.ts';
+
+export const CONNECTIONS = 32;
+
+export interface LoadResult {
+  readonly requests: number;
+  readonly requestsPerSecond: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+}
+
+/** Loads 127.0.0.1:port for some seconds. Fails if any answer was not 2xx or any connection broke. */
+export async function load(port: number, seconds: number, target = REQUEST_PATH): Promise<LoadResult> {
+  const headers = Object.entries(REQUEST_HEADERS).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+  const wrk = ['wrk', '-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`, '--latency', ...headers];
+  const url = `http://127.0.0.1:${port}${target}`;
+  const { stdout } = await promisify(execFile)('taskset', ['-c', String(LOAD_CORE), ...wrk, url]);
+  return parseWrk(stdout);
+}
+
+export function parseWrk(text: string): LoadResult {
+  const wrong = /^\s*(Socket errors|Non-2xx or 3xx responses).*$/m.exec(text);
+  if (wrong !== null) throw new Error(`the load was not answered: ${wrong[0].trim()}`);
+  return {
+    requests: Number(find(text, /(\d+) requests in /)),
+    requestsPerSecond: Number(find(text, /Requests\/sec:\s+([\d.]+)/)),
+    p50Ms: milliseconds(find(text, /^\s+50%\s+(\S+)$/m)),
+    p99Ms: milliseconds(find(text, /^\s+99%\s+(\S+)$/m)),
+  };
+}
+
+function find(text: string, pattern: RegExp): string {
+  const found = pattern.exec(text)?.[1];
+  if (found === undefined) throw new Error(`wrk wrote something else:\n${text}`);
+  return found;
+}
+
+/** `812.00us`, `1.23ms`, `2.00s` */
+function milliseconds(text: string): number {
+  const value = Number.parseFloat(text);
+  if (text.endsWith('us')) return value / 1000;
+  return text.endsWith('ms') ? value : value * 1000;
+}

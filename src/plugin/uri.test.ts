@@ -21,4 +21,6 @@ test('a parameter is found and removed however its name was written', () => {
   assert.deepEqual(queryValues(query, 'apikey'), ['x', 'y']);
   assert.equal(withoutQueryParameter(query, 'apikey'), 'a=1&b&c=%20');
   assert.equal(withoutQueryParameter('apikey', 'apikey'), '');
+  assert.deepEqual(queryValues('a+key=%zz+1&=x', 'a key'), ['%zz 1']);
+  assert.equal(withoutQueryParameter('&a+key=1&&=x', 'a key'), '&&=x');
 });

@@ -30,6 +30,10 @@ test('regex_uri redirects what it matches and lets the rest pass', () => {
   const config = { regex_uri: ['^(/nexus)$', '$1/'] };
   assert.equal(location(config, { target: '/nexus' }), '/nexus/');
   assert.equal(answer(config, { target: '/nexus/' }), undefined);
+  assert.equal(
+    location({ regex_uri: ['^/x', 'https://new.$host/$0'] }, { target: '/x' }),
+    'https://new.example.com//x',
+  );
   const three = { regex_uri: ['^/iresty/(.*)/(.*)/(.*)', '/$1-$2-$3'] };
   assert.equal(location(three, { target: '/iresty/a/b/c' }), '/a-b-c');
 });

@@ -9,7 +9,7 @@ import { ConfigError } from '../../errors/gateway-error.ts';
 import { compileRegex } from '../../expression/regex.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { definePlugin } from '../../plugin/plugin.ts';
-import { compileReplacement, compileTextTemplate, replaceMatch } from '../../plugin/substitution.ts';
+import { compileTextTemplate, replaceMatch } from '../../plugin/substitution.ts';
 import { encodePath, encodeUnsafe } from '../../plugin/uri.ts';
 
 interface Config {
@@ -50,7 +50,7 @@ export const redirect = definePlugin<Config, State>({
         minItems: 2,
         maxItems: 2,
         items: { type: 'string' },
-        description: 'A regular expression over the path, and where to with `$1`.',
+        description: 'A regular expression over the path, and where to; may hold `$1` and nginx variables.',
       },
       http_to_https: {
         type: 'boolean',
@@ -117,10 +117,10 @@ function compileLocation({ uri, regex_uri: pair }: Config): State['location'] {
     if (!(error instanceof ConfigError)) throw error;
     throw new ConfigError(`invalid regex_uri (${regex}, ${template}), err:${error.message}`, { cause: error });
   }
-  const replacement = compileReplacement(template);
-  return ({ path }) => {
-    const match = pattern.exec(path);
-    return match === null ? undefined : replaceMatch(path, match, replacement(match));
+  const replacement = compileTextTemplate(template);
+  return (exchange) => {
+    const match = pattern.exec(exchange.path);
+    return match === null ? undefined : replaceMatch(exchange.path, match, replacement(exchange, match));
   };
 }
 

@@ -1,0 +1,137 @@
+/**
+ * Store → workers: everything at a worker's start, each commit after that, in order. Between them stands the check of every
+ * item that did not come through the Admin API (a file): a bad one is reported and its last good value goes on being served.
+ */
+import type { Logger } from './observability/error-log.ts';
+import type { HealthMonitor } from './proxy/upstream/health/health-monitor.ts';
+import { checkResource } from './resources/check.ts';
+import type { PluginRegistry } from './resources/plugin-check.ts';
+import type { JsonObject, ResourceKind } from './resources/resource.ts';
+import type { Upstream } from './resources/upstream.ts';
+import type { SnapshotChange } from './snapshot/snapshot.ts';
+import type { Change, Store } from './store/store.ts';
+
+export interface FeedOptions {
+  readonly store: Store;
+  readonly registry: PluginRegistry;
+  /** undefined: nothing is watched (check). */
+  readonly monitor: HealthMonitor | undefined;
+  readonly log: Logger;
+  readonly healthChecks: boolean;
+}
+
+export class Feed {
+  readonly #options: FeedOptions;
+  /** Last good values of what is checked here, as the workers have them. */
+  readonly #good = new Map<string, string>();
+  readonly #routes = new Set<string>();
+  /** What the last load refused. */
+  problems: string[] = [];
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+  }
+
+  get routeCount(): number {
+    return this.#routes.size;
+  }
+
+  /**
+   * Everything, in pieces small enough that neither side holds it twice; what others refer to comes first. `revision`: as of
+   * the first piece; later pieces may be newer, and `follow` brings what changed meanwhile.
+   */
+  async *load(): AsyncGenerator<{ revision: number; changes: SnapshotChange[] }> {
+    this.problems = [];
+    let first: number | undefined;
+    for (const kind of kindOrder) {
+      const { revision, entries } = await this.#options.store.list(`${kind}/`);
+      first ??= revision;
+      for (let from = 0; from < entries.length; from += pieceSize) {
+        yield {
+          revision: first,
+          changes: this.#accept(entries.slice(from, from + pieceSize).map((entry) => ({ key: entry.key, entry }))),
+        };
+      }
+    }
+    yield { revision: first ?? 0, changes: [] };
+  }
+
+  follow(send: (revision: number, changes: readonly SnapshotChange[]) => void): () => void {
+    return this.#options.store.watch(({ revision, changes }) => {
+      send(revision, this.#accept(changes));
+    });
+  }
+
+  #accept(changes: readonly Change[]): SnapshotChange[] {
+    const { store } = this.#options;
+    const accepted: SnapshotChange[] = [];
+    for (const { key, entry } of changes) {
+      const value = entry === undefined ? undefined : store.writable ? entry.value : this.#check(key, entry.value);
+      if (entry !== undefined && value === undefined) continue;
+      accepted.push({ key, value });
+      this.#note(key, value);
+    }
+    return accepted;
+  }
+
+  /** The value with its defaults; the last good one where this one is refused; undefined where there is neither. */
+  #check(key: string, text: string): string | undefined {
+    const [kind = '', name = '', below] = key.split('/');
+    const value = JSON.parse(text) as JsonObject;
+    const problem = checkResource(
+      (below === 'credentials' ? 'credentials' : kind) as ResourceKind,
+      value,
+      this.#options.registry,
+      name,
+    );
+    if (problem === undefined) {
+      const good = JSON.stringify(value);
+      this.#good.set(key, good);
+      return good;
+    }
+    this.problems.push(`${key}: ${problem}`);
+    const last = this.#good.get(key);
+    this.#options.log.error(last === undefined ? 'resource refused' : 'resource refused, its last good value stays', {
+      key,
+      problem,
+    });
+    return last;
+  }
+
+  #note(key: string, value: string | undefined): void {
+    const [kind, id = ''] = key.split('/');
+    if (kind === 'routes') {
+      if (value === undefined) this.#routes.delete(id);
+      else this.#routes.add(id);
+    }
+    if (value === undefined) this.#good.delete(key);
+    const { monitor, healthChecks } = this.#options;
+    if (monitor === undefined || !healthChecks || (kind !== 'routes' && kind !== 'services' && kind !== 'upstreams'))
+      return;
+    if (value === undefined || !value.includes('"checks"')) {
+      monitor.remove(key);
+      return;
+    }
+    const resource = JSON.parse(value) as { upstream?: Upstream } & Upstream;
+    const upstream = kind === 'upstreams' ? resource : resource.upstream;
+    if (upstream === undefined) monitor.remove(key);
+    else monitor.put(key, upstream);
+  }
+}
+
+/** What others refer to comes first. Credentials are under their consumers. */
+const kindOrder = [
+  'ssls',
+  'secrets',
+  'protos',
+  'plugin_metadata',
+  'upstreams',
+  'services',
+  'plugin_configs',
+  'consumer_groups',
+  'consumers',
+  'global_rules',
+  'routes',
+];
+/** Resources in one message to a worker. */
+const pieceSize = 1000;

@@ -1,0 +1,254 @@
+/**
+ * The wiring: settings → store → workers → Admin API, control, status and metrics servers. The only place that knows everything.
+ * Order of start: what can fail for a person's mistake comes first (settings, ports, store); nothing is served before all of it stands.
+ */
+import { existsSync } from 'node:fs';
+import type { Server } from 'node:http';
+import { createAdminServer } from './admin/server.ts';
+import { createControlServer } from './control/control-server.ts';
+import { createMetricsServer } from './control/metrics-server.ts';
+import { createStatusServer } from './control/status-server.ts';
+import { createEnabledRegistry } from './enabled-registry.ts';
+import { Feed } from './feed.ts';
+import { createLogger, type Logger } from './observability/error-log.ts';
+import type { PluginRegistry } from './plugins/registry.ts';
+import { listenMessage, probe, type ListenAddress } from './proxy/listener/listener.ts';
+import { createNameResolver } from './proxy/upstream/discovery/name-resolver.ts';
+import { createHealthMonitor } from './proxy/upstream/health/health-monitor.ts';
+import { ensureAdminKey } from './settings/admin-key.ts';
+import { readSettings } from './settings/read-settings.ts';
+import type { AdminKey, Settings } from './settings/settings.ts';
+import { openStore, type StoreKind } from './store/open.ts';
+import { version } from './version.ts';
+import { Workers } from './workers.ts';
+
+export interface StartOptions {
+  readonly configFile: string | undefined;
+  readonly dataDir: string | undefined;
+  readonly resourcesFile: string | undefined;
+}
+
+/** Runs the gateway until a signal ends it; resolves to the exit code. Rejects with what a person must put right. */
+export async function start(options: StartOptions): Promise<number> {
+  const { settings, warnings } = load(options);
+  const writeLog = (line: string): void => {
+    process.stderr.write(line);
+  };
+  const log = createLogger({ level: settings.errorLog.level, write: writeLog });
+  for (const warning of warnings) log.warn(warning);
+  const registry = registryOf(settings, log);
+
+  await probeAddresses(settings);
+  const store = await openStore(storeKind(settings), {
+    onError: (message) => {
+      log.error('store', { message });
+    },
+    onWarning: (message) => {
+      log.warn('store', { message });
+    },
+  });
+  const { key: madeKey, keys } = adminKeys(settings);
+
+  const resolver = createNameResolver({
+    servers: settings.dns.servers,
+    timeoutMs: settings.dns.timeoutMs,
+    ...(settings.dns.ttlMs === undefined ? {} : { validSeconds: settings.dns.ttlMs / 1000 }),
+  });
+  const monitor = createHealthMonitor({ resolver });
+  const feed = new Feed({ store, registry, monitor, log, healthChecks: !settings.disableUpstreamHealthCheck });
+  const workers = new Workers({
+    settings,
+    log,
+    writeLog,
+    load: () => feed.load(),
+    healthNow: () => monitor.snapshot(),
+    onOutcome: (key, label, outcome) => {
+      monitor.report(key, label, outcome);
+    },
+    onRejected: (errors) => {
+      for (const { key, message } of errors) log.error('resource refused, its last good value stays', { key, message });
+    },
+  });
+  monitor.onChange((key, label, healthy, settled) => {
+    log.warn(healthy ? 'node is healthy' : 'node is unhealthy', { upstream: key, node: label });
+    workers.health({ type: 'health', key, label, healthy, settled });
+  });
+  feed.follow((revision, changes) => {
+    workers.send(revision, changes);
+  });
+  await workers.start();
+
+  const servers: { close(): Promise<void> }[] = [];
+  if (settings.admin.enabled && settings.role !== 'data_plane' && store.writable) {
+    const admin = createAdminServer({
+      store,
+      registry: { ...registry, attributes: (name) => settings.pluginAttributes[name] ?? {} },
+      publish: (revision) => workers.publish(revision),
+      keys,
+      keyRequired: settings.admin.keyRequired,
+      allowAdmin: settings.admin.allow ?? [],
+      cors: settings.admin.cors,
+      version,
+      log,
+    });
+    const { listen } = settings.admin;
+    await admin.listen({ host: listen.ip, port: listen.port }).catch((error: unknown) => {
+      throw new Error(listenMessage(listen, error as Error), { cause: error });
+    });
+    servers.push({ close: () => admin.close() });
+  }
+  const controlDeps = { store, workers, monitor, registry, version };
+  if (settings.control !== undefined) servers.push(await serve(createControlServer(controlDeps), settings.control));
+  if (settings.status !== undefined)
+    servers.push(
+      await serve(
+        createStatusServer(() => workers.notReady()),
+        settings.status,
+      ),
+    );
+  const { prometheus } = settings;
+  if (prometheus.listen !== undefined && registry.get('prometheus') !== undefined) {
+    servers.push(
+      await serve(
+        createMetricsServer(() => workers.metrics(), prometheus),
+        prometheus.listen,
+      ),
+    );
+  }
+
+  announce(settings, madeKey, feed.routeCount);
+  const signal = await untilSignal(() => {
+    workers.reopenLogs();
+    void store.reload?.().catch((error: unknown) => {
+      log.error('reload failed', { error: String(error) });
+    });
+  });
+  log.info('stopping', { signal });
+  await Promise.all([workers.stop(), ...servers.map((server) => server.close())]);
+  monitor.dispose();
+  resolver.dispose();
+  await store.close();
+  return 0;
+}
+
+/** Validates the settings and, where resources come from a file, every resource in it. Prints what is wrong. */
+export async function check(options: StartOptions): Promise<number> {
+  const { settings, warnings } = load(options);
+  for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
+  const log = createLogger({
+    level: 'warn',
+    write: (line) => {
+      process.stderr.write(line);
+    },
+  });
+  const registry = registryOf(settings, log);
+  if (settings.store === 'yaml' || settings.store === 'json') {
+    const problems: string[] = [];
+    const onError = (message: string): void => void problems.push(message);
+    const store = await openStore(storeKind(settings), {
+      onError,
+      onWarning: (message) => process.stderr.write(`warning: ${message}\n`),
+    });
+    const feed = new Feed({ store, registry, monitor: undefined, log, healthChecks: false });
+    for await (const piece of feed.load()) void piece;
+    await store.close();
+    problems.push(...feed.problems);
+    if (problems.length > 0) {
+      for (const problem of problems) process.stderr.write(`${problem}\n`);
+      return 1;
+    }
+  }
+  process.stdout.write(`${settings.configFile ?? 'the default settings'}: ok\n`);
+  return 0;
+}
+
+/** APISIX keeps its settings in conf/config.yaml under the working directory. */
+const defaultConfigFile = 'conf/config.yaml';
+
+function load(options: StartOptions): { settings: Settings; warnings: readonly string[] } {
+  const configFile = options.configFile ?? (existsSync(defaultConfigFile) ? defaultConfigFile : undefined);
+  const { settings, warnings } = readSettings({ configFile, dataDir: options.dataDir, env: process.env });
+  const { resourcesFile } = options;
+  return { settings: resourcesFile === undefined ? settings : { ...settings, resourcesFile }, warnings };
+}
+
+function registryOf(settings: Settings, log: Logger): PluginRegistry {
+  const { registry, missing } = createEnabledRegistry(settings);
+  if (missing.length > 0)
+    log.warn('plugins that the settings list and that do not exist here', { plugins: missing.join(' ') });
+  return registry;
+}
+
+function storeKind(settings: Settings): StoreKind {
+  switch (settings.store) {
+    case 'sqlite':
+      return { kind: 'sqlite', dataDir: settings.dataDir };
+    case 'memory':
+      return { kind: 'memory' };
+    default:
+      return { kind: 'yaml', file: settings.resourcesFile };
+  }
+}
+
+function adminKeys(settings: Settings): { key: string | undefined; keys: readonly AdminKey[] } {
+  if (settings.admin.keys.length > 0 || settings.role === 'data_plane')
+    return { key: undefined, keys: settings.admin.keys };
+  const { key, created } = ensureAdminKey(settings.dataDir);
+  return { key: created ? key : undefined, keys: [{ name: 'admin', key, role: 'admin' }] };
+}
+
+/** Every port this gateway wants, before anything is opened: SO_REUSEPORT would let two gateways share one unnoticed. */
+async function probeAddresses(settings: Settings): Promise<void> {
+  const addresses: ListenAddress[] = [...settings.listen];
+  if (settings.tls.enabled) addresses.push(...settings.tls.listen);
+  for (const address of addresses) await probe(address);
+}
+
+async function serve(server: Server, address: ListenAddress): Promise<{ close(): Promise<void> }> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error) => {
+      reject(new Error(listenMessage(address, error), { cause: error }));
+    });
+    server.listen({ host: address.ip, port: address.port }, () => {
+      resolve();
+    });
+  });
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function announce(settings: Settings, madeKey: string | undefined, routes: number): void {
+  const at = (address: ListenAddress | undefined): string =>
+    address === undefined ? 'off' : `${address.ip}:${address.port}`;
+  const lines = [
+    `Gatewright ${version}, ${settings.workers} worker${settings.workers === 1 ? '' : 's'}, ${routes} route${routes === 1 ? '' : 's'}`,
+    `  requests   ${settings.listen.map((address) => `http://${at(address)}`).join('  ')}${settings.tls.enabled ? `  https ${settings.tls.listen.map(at).join(' ')}` : ''}`,
+    `  Admin API  ${settings.admin.enabled && settings.role !== 'data_plane' ? `http://${at(settings.admin.listen)}/apisix/admin` : 'off'}`,
+    `  control    ${at(settings.control)}    status ${at(settings.status)}    metrics ${at(settings.prometheus.listen)}`,
+    `  settings   ${settings.configFile ?? '(defaults)'}`,
+    `  resources  ${settings.store === 'yaml' || settings.store === 'json' ? settings.resourcesFile : settings.store === 'memory' ? 'in memory, gone when this process ends' : settings.dataDir}`,
+  ];
+  if (madeKey !== undefined)
+    lines.push(`  admin key  ${madeKey}    (made now, shown once; kept in ${settings.dataDir}/admin.key)`);
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** SIGHUP calls `reload`; SIGTERM and SIGINT end the wait. A second one ends the process at once. */
+function untilSignal(reload: () => void): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    process.on('SIGHUP', reload);
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        process.once(signal, () => process.exit(130));
+        resolve(signal);
+      });
+    }
+  });
+}

@@ -1,0 +1,25 @@
+/** What the control plane and its workers say to each other. All of it is structured-cloneable. */
+import type { HealthMessage } from './proxy/upstream/health/health-view.ts';
+import type { MetricsSnapshot } from './observability/metrics.ts';
+import type { ExplainReport, ExplainRequest } from './explain/report.ts';
+import type { PassiveOutcome } from './proxy/upstream/health/health-monitor.ts';
+import type { SnapshotChange, SnapshotError } from './snapshot/snapshot.ts';
+
+export type ToWorker =
+  | { readonly type: 'changes'; readonly revision: number; readonly changes: readonly SnapshotChange[] }
+  | { readonly type: 'listen' }
+  | { readonly type: 'health'; readonly message: HealthMessage }
+  | { readonly type: 'metrics'; readonly id: number }
+  | { readonly type: 'explain'; readonly id: number; readonly request: ExplainRequest }
+  | { readonly type: 'reopen-logs' }
+  /** Stop accepting, finish what is in flight within `timeoutMs`, exit. */
+  | { readonly type: 'stop'; readonly timeoutMs: number };
+
+export type FromWorker =
+  | { readonly type: 'applied'; readonly revision: number; readonly errors: readonly SnapshotError[] }
+  | { readonly type: 'listening' }
+  | { readonly type: 'listen-failed'; readonly setting: string; readonly message: string }
+  | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricsSnapshot }
+  | { readonly type: 'explained'; readonly id: number; readonly report: ExplainReport }
+  | { readonly type: 'outcome'; readonly key: string; readonly label: string; readonly outcome: PassiveOutcome }
+  | { readonly type: 'log'; readonly line: string };

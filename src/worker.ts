@@ -1,0 +1,204 @@
+/**
+ * One data-plane thread: snapshot, proxy, listeners. Wiring only; told what to do by the control plane (`workers.ts`).
+ * Order of life: changes until the first full configuration → listen → serve → stop: drain, exit.
+ */
+import type { Server } from 'node:net';
+import { parentPort, workerData } from 'node:worker_threads';
+import { compileAddressMatcher } from './address/cidr.ts';
+import { explain } from './explain/explain.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import { createAccessLog } from './observability/access-log.ts';
+import { createLogger } from './observability/error-log.ts';
+import { createMetrics } from './observability/metrics.ts';
+import type { PluginDeps } from './plugin/plugin.ts';
+import { compileVariable } from './plugin/variables.ts';
+import { createEnabledRegistry } from './enabled-registry.ts';
+import { createDeadlines } from './proxy/http1/deadlines.ts';
+import { Certificates } from './proxy/listener/certificates.ts';
+import { listen, ListenError } from './proxy/listener/listener.ts';
+import { Proxy } from './proxy/proxy.ts';
+import { createNameResolver } from './proxy/upstream/discovery/name-resolver.ts';
+import { createHealthView } from './proxy/upstream/health/health-view.ts';
+import { ConnectionPool } from './proxy/upstream/pool.ts';
+import { createProxyLog } from './proxy-log.ts';
+import type { Settings } from './settings/settings.ts';
+import { CredentialTable } from './snapshot/credentials.ts';
+import { Snapshot } from './snapshot/snapshot.ts';
+import { serverToken } from './version.ts';
+
+/** Between sweeps of time-outs. */
+const deadlineIntervalMs = 100;
+
+const port = parentPort;
+if (port === null) throw new Error('worker.ts runs as a worker thread');
+const { settings } = workerData as { settings: Settings };
+const send = (message: FromWorker): void => {
+  port.postMessage(message);
+};
+
+const log = createLogger({
+  level: settings.errorLog.level,
+  write: (line) => {
+    send({ type: 'log', line });
+  },
+});
+const accessLog = settings.accessLog.enabled ? createAccessLog(settings.accessLog) : undefined;
+const metrics = createMetrics();
+const { registry } = createEnabledRegistry(settings);
+const credentials = new CredentialTable((name) => registry.get(name));
+const metadata = new Map<string, Readonly<Record<string, unknown>>>();
+const health = createHealthView();
+const resolver = createNameResolver({
+  servers: settings.dns.servers,
+  timeoutMs: settings.dns.timeoutMs,
+  ...(settings.dns.ttlMs === undefined ? {} : { validSeconds: settings.dns.ttlMs / 1000 }),
+});
+const certificates = new Certificates(
+  { minVersion: settings.tls.minVersion, maxVersion: settings.tls.maxVersion, ciphers: settings.tls.ciphers },
+  settings.tls.fallbackSni,
+);
+
+const pluginDeps = (name: string, scope: string): PluginDeps => ({
+  credentials: credentials.indexOf(name),
+  scope,
+  metadata: () => metadata.get(name),
+  attributes: settings.pluginAttributes[name] ?? {},
+  log: log.child({ plugin: name, scope }),
+  metrics,
+});
+
+const snapshot = new Snapshot({
+  routerMode: settings.router,
+  plugins: { find: (name) => registry.get(name), deps: pluginDeps },
+  credentials,
+  metadata,
+  target: { resolver, health, compileVariable },
+  upstreamDefaults: {
+    poolSize: settings.upstreamPool.keepAlive,
+    poolIdleTimeoutMs: settings.upstreamPool.keepAliveTimeoutMs,
+    poolRequests: settings.upstreamPool.keepAliveRequests,
+  },
+  onSsl: (id, ssl) => {
+    if (ssl === undefined) certificates.remove(id);
+    else certificates.put(id, ssl);
+  },
+});
+
+const deadlines = createDeadlines(deadlineIntervalMs);
+const pool = new ConnectionPool(deadlines);
+const { client } = settings;
+const trust = {
+  realIpFrom: compileAddressMatcher(settings.realIp.from),
+  realIpHeader: settings.realIp.header,
+  realIpRecursive: settings.realIp.recursive,
+  forwardedFrom: compileAddressMatcher(settings.trustedAddresses),
+  underscoresInHeaders: settings.underscoresInHeaders,
+};
+const proxy = new Proxy({
+  table: snapshot,
+  trust,
+  pool,
+  serverToken: serverToken(settings.serverTokens),
+  showUpstreamStatus: settings.showUpstreamStatus,
+  maxBodyBytes: client.bodyBytes,
+  log: createProxyLog(log, accessLog),
+  onOutcome: (upstream, endpoint, outcome) => {
+    const passive = upstream.target.passiveOutcome(endpoint, outcome);
+    if (passive !== undefined) send({ type: 'outcome', key: upstream.key, label: endpoint.label, outcome: passive });
+  },
+});
+
+const servers: Server[] = [];
+
+async function startListening(): Promise<void> {
+  const options = {
+    handler: proxy,
+    connections: proxy.connections,
+    deadlines,
+    limits: {
+      maxHeadBytes: client.headerBytes,
+      maxFields: client.headerCount,
+      headerTimeoutMs: client.headerTimeoutMs,
+      bodyTimeoutMs: client.bodyTimeoutMs,
+      keepAliveTimeoutMs: client.keepAliveTimeoutMs,
+      sendTimeoutMs: client.sendTimeoutMs,
+      maxRequests:
+        client.keepAliveTimeoutMs === 0 ? 1 : client.keepAliveRequests === 0 ? Infinity : client.keepAliveRequests,
+    },
+  };
+  try {
+    for (const address of settings.listen) servers.push(await listen(address, undefined, options));
+    if (settings.tls.enabled) {
+      const tls = {
+        minVersion: settings.tls.minVersion,
+        maxVersion: settings.tls.maxVersion,
+        ciphers: settings.tls.ciphers,
+        ALPNProtocols: ['http/1.1'],
+        SNICallback: (
+          name: string,
+          done: (error: Error | null, context?: import('node:tls').SecureContext) => void,
+        ) => {
+          const context = certificates.find(name);
+          if (context === undefined) done(new Error('no certificate for this name'));
+          else done(null, context);
+        },
+      };
+      for (const address of settings.tls.listen) servers.push(await listen(address, tls, options));
+    }
+    send({ type: 'listening' });
+  } catch (error) {
+    const failure = error instanceof ListenError ? error : undefined;
+    send({
+      type: 'listen-failed',
+      setting: failure?.setting ?? '',
+      message: error instanceof Error ? error.message : String(error),
+    });
+  }
+}
+
+function stop(timeoutMs: number): void {
+  for (const server of servers) server.close();
+  for (const connection of proxy.connections) connection.stop();
+  const finish = (): void => {
+    for (const connection of proxy.connections) connection.destroy();
+    pool.close();
+    accessLog?.close();
+    deadlines.dispose();
+    process.exit(0);
+  };
+  const deadline = setTimeout(finish, timeoutMs);
+  const watch = setInterval(() => {
+    if (proxy.connections.size > 0) return;
+    clearTimeout(deadline);
+    clearInterval(watch);
+    finish();
+  }, 10);
+}
+
+port.on('message', (message: ToWorker) => {
+  switch (message.type) {
+    case 'changes':
+      send({ type: 'applied', revision: message.revision, errors: snapshot.apply(message.changes) });
+      break;
+    case 'listen':
+      void startListening();
+      break;
+    case 'health':
+      health.apply(message.message);
+      break;
+    case 'metrics':
+      send({ type: 'metrics', id: message.id, metrics: metrics.snapshot() });
+      break;
+    case 'explain':
+      void explain(message.request, { snapshot, trust }).then((report) => {
+        send({ type: 'explained', id: message.id, report });
+      });
+      break;
+    case 'reopen-logs':
+      accessLog?.reopen();
+      break;
+    case 'stop':
+      stop(message.timeoutMs);
+      break;
+  }
+});

@@ -1,0 +1,271 @@
+/**
+ * The control plane's side of the data-plane threads: starts them, gives every one the same configuration in the same order,
+ * knows which revision each serves, replaces one that dies, stops them.
+ * Invariant: `publish(revision)` resolves only when every live worker serves that revision or a later one.
+ */
+import { Worker } from 'node:worker_threads';
+import type { ExplainReport, ExplainRequest } from './explain/report.ts';
+import type { FromWorker, ToWorker } from './messages.ts';
+import type { MetricsSnapshot } from './observability/metrics.ts';
+import type { Logger } from './observability/error-log.ts';
+import type { HealthMessage } from './proxy/upstream/health/health-view.ts';
+import type { PassiveOutcome } from './proxy/upstream/health/health-monitor.ts';
+import type { Settings } from './settings/settings.ts';
+import type { SnapshotChange, SnapshotError } from './snapshot/snapshot.ts';
+
+export interface WorkersOptions {
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly writeLog: (line: string) => void;
+  /** Everything as of now, for a worker that starts, in pieces of one revision. */
+  readonly load: () => AsyncIterable<{ revision: number; changes: SnapshotChange[] }>;
+  readonly healthNow: () => readonly HealthMessage[];
+  readonly onOutcome: (key: string, label: string, outcome: PassiveOutcome) => void;
+  readonly onRejected: (errors: readonly SnapshotError[]) => void;
+}
+
+interface Handle {
+  readonly thread: Worker;
+  readonly number: number;
+  /** Revision it serves; -1 before the first configuration. */
+  applied: number;
+  listening: boolean;
+  /** The piece of the first load that was sent last has been applied, or the worker is gone. */
+  onPiece: (() => void) | undefined;
+  /** Changes that came while it was being given everything; undefined once it is up to date. */
+  backlog: Extract<ToWorker, { type: 'changes' }>[] | undefined;
+}
+
+/** Short-lived objects of a request die young anyway: a small nursery stays in the cache and keeps a worker lean. */
+const youngGenerationMb = 12;
+/** A worker that dies again at once is not started more often than this. */
+const restartDelayMs = 200;
+
+export class Workers {
+  readonly #options: WorkersOptions;
+  readonly #handles = new Set<Handle>();
+  readonly #waiting = new Set<{ revision: number; resolve: () => void }>();
+  readonly #replies = new Map<number, (message: FromWorker) => void>();
+  #nextId = 1;
+  #revision = 0;
+  #stopping = false;
+  #listenFailure: ((error: Error) => void) | undefined;
+
+  constructor(options: WorkersOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when every worker listens; rejects with the reason of the first that cannot. */
+  async start(): Promise<void> {
+    const failure = new Promise<never>((_, reject) => {
+      this.#listenFailure = reject;
+    });
+    const started = Array.from({ length: this.#options.settings.workers }, (_, number) => this.#spawn(number + 1));
+    try {
+      await Promise.race([Promise.all(started), failure]);
+    } finally {
+      this.#listenFailure = undefined;
+    }
+  }
+
+  /** Undefined when every worker serves the current configuration; else why not. */
+  notReady(): string | undefined {
+    if (this.#stopping) return 'stopping';
+    if (this.#handles.size < this.#options.settings.workers) return 'a worker is being replaced';
+    for (const handle of this.#handles) {
+      if (!handle.listening) return `worker ${handle.number} does not listen yet`;
+      if (handle.applied < this.#revision)
+        return `worker ${handle.number} serves revision ${handle.applied} of ${this.#revision}`;
+    }
+    return undefined;
+  }
+
+  get served(): { revision: number; workers: { number: number; revision: number }[] } {
+    return {
+      revision: this.#revision,
+      workers: [...this.#handles].map(({ number, applied }) => ({ number, revision: applied })),
+    };
+  }
+
+  /** Hands a change to all workers, in order. */
+  send(revision: number, changes: readonly SnapshotChange[]): void {
+    this.#revision = revision;
+    for (const handle of this.#handles) {
+      if (handle.backlog === undefined) post(handle, { type: 'changes', revision, changes });
+      else handle.backlog.push({ type: 'changes', revision, changes });
+    }
+  }
+
+  publish(revision: number): Promise<void> {
+    if (this.#servedByAll(revision)) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#waiting.add({ revision, resolve });
+    });
+  }
+
+  health(message: HealthMessage): void {
+    for (const handle of this.#handles) post(handle, { type: 'health', message });
+  }
+
+  async metrics(): Promise<MetricsSnapshot[]> {
+    const replies = await Promise.all(
+      [...this.#handles].map((handle) => this.#ask(handle, (id) => ({ type: 'metrics', id }))),
+    );
+    return replies.flatMap((reply) => (reply?.type === 'metrics' ? [reply.metrics] : []));
+  }
+
+  async explain(request: ExplainRequest): Promise<ExplainReport> {
+    const [handle] = this.#handles;
+    if (handle === undefined) throw new Error('no worker is running');
+    const reply = await this.#ask(handle, (id) => ({ type: 'explain', id, request }));
+    if (reply?.type !== 'explained') throw new Error('the worker ended while explaining');
+    return reply.report;
+  }
+
+  reopenLogs(): void {
+    for (const handle of this.#handles) post(handle, { type: 'reopen-logs' });
+  }
+
+  /** Resolves when all have finished what was in flight, or the time is over. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const timeoutMs = this.#options.settings.shutdownTimeoutMs;
+    await Promise.all(
+      [...this.#handles].map(
+        (handle) =>
+          new Promise<void>((resolve) => {
+            const deadline = setTimeout(() => void handle.thread.terminate(), timeoutMs + 1000);
+            handle.thread.once('exit', () => {
+              clearTimeout(deadline);
+              resolve();
+            });
+            post(handle, { type: 'stop', timeoutMs });
+          }),
+      ),
+    );
+  }
+
+  async #spawn(number: number): Promise<void> {
+    const { settings, log } = this.#options;
+    const thread = new Worker(
+      new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
+      {
+        workerData: { settings },
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+        name: `gatewright-${number}`,
+      },
+    );
+    const handle: Handle = { thread, number, applied: -1, listening: false, onPiece: undefined, backlog: [] };
+    this.#handles.add(handle);
+    const listening = new Promise<void>((resolve) => {
+      thread.on('message', (message: FromWorker) => {
+        if (message.type === 'listening') {
+          handle.listening = true;
+          resolve();
+        } else this.#onMessage(handle, message);
+      });
+      thread.once('exit', () => {
+        resolve();
+      });
+    });
+    thread.on('error', (error) => {
+      log.error('worker failed', {
+        worker: number,
+        error: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+    });
+    thread.once('exit', (code) => {
+      this.#onExit(handle, code);
+    });
+    for (const message of this.#options.healthNow()) post(handle, { type: 'health', message });
+    let loaded = 0;
+    for await (const { revision, changes } of this.#options.load()) {
+      loaded = revision;
+      // Until the last piece it serves nothing whole. One piece is under way at a time: neither side queues all of it.
+      const taken = new Promise<void>((resolve) => {
+        handle.onPiece = resolve;
+      });
+      post(handle, { type: 'changes', revision: changes.length === 0 ? revision : -1, changes });
+      await taken;
+      if (!this.#handles.has(handle)) return;
+    }
+    this.#revision = Math.max(this.#revision, loaded);
+    for (const change of handle.backlog ?? []) if (change.revision > loaded) post(handle, change);
+    handle.backlog = undefined;
+    post(handle, { type: 'listen' });
+    await listening;
+  }
+
+  #onMessage(handle: Handle, message: FromWorker): void {
+    switch (message.type) {
+      case 'applied':
+        handle.applied = Math.max(handle.applied, message.revision);
+        handle.onPiece?.();
+        if (message.errors.length > 0) this.#options.onRejected(message.errors);
+        this.#settle();
+        break;
+      case 'listen-failed':
+        this.#listenFailure?.(new Error(message.message));
+        break;
+      case 'outcome':
+        this.#options.onOutcome(message.key, message.label, message.outcome);
+        break;
+      case 'log':
+        this.#options.writeLog(message.line);
+        break;
+      case 'metrics':
+      case 'explained':
+        this.#replies.get(message.id)?.(message);
+        break;
+      default:
+    }
+  }
+
+  #onExit(handle: Handle, code: number): void {
+    this.#handles.delete(handle);
+    handle.onPiece?.();
+    this.#settle();
+    if (this.#stopping) return;
+    this.#options.log.error('worker ended, starting another', { worker: handle.number, code });
+    setTimeout(() => {
+      if (!this.#stopping)
+        void this.#spawn(handle.number).catch((error: unknown) => {
+          this.#options.log.error('worker could not be started', { error: String(error) });
+        });
+    }, restartDelayMs).unref();
+  }
+
+  #servedByAll(revision: number): boolean {
+    for (const handle of this.#handles) if (handle.applied < revision) return false;
+    return true;
+  }
+
+  #settle(): void {
+    for (const waiter of this.#waiting) {
+      if (!this.#servedByAll(waiter.revision)) continue;
+      this.#waiting.delete(waiter);
+      waiter.resolve();
+    }
+  }
+
+  #ask(handle: Handle, message: (id: number) => ToWorker): Promise<FromWorker | undefined> {
+    const id = this.#nextId++;
+    return new Promise((resolve) => {
+      const done = (reply: FromWorker | undefined): void => {
+        this.#replies.delete(id);
+        handle.thread.off('exit', onExit);
+        resolve(reply);
+      };
+      const onExit = (): void => {
+        done(undefined);
+      };
+      this.#replies.set(id, done);
+      handle.thread.once('exit', onExit);
+      post(handle, message(id));
+    });
+  }
+}
+
+function post(handle: Handle, message: ToWorker): void {
+  handle.thread.postMessage(message);
+}

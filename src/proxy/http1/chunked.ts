@@ -1,22 +1,37 @@
 /**
  * Chunked transfer coding (RFC 9112 §7.1): bytes → body pieces, strictly. Sizes are hex digits and CRLF; extensions are
- * skipped, bounded; a bare LF is refused.
+ * checked (RFC 9112 §7.1.1), bounded, and dropped; a bare LF and spaces are refused.
  *
  *   size ──CRLF──► data ──CRLF──► size …  size 0 ──CRLF──► trailers ──CRLF──► done
+ *     └─';'─► name ──'='──► value ──';'──► name …  ──CRLF──► as after a size
  */
 import { GatewayError } from '../../errors/gateway-error.ts';
-import { isFieldValue } from './characters.ts';
+import { isFieldValue, isToken } from './characters.ts';
 import { Fields } from './fields.ts';
 import { type HeadLimits, parseTrailers } from './parse-head.ts';
 
-const ChunkState = { size: 0, extension: 1, sizeLf: 2, data: 3, dataCr: 4, dataLf: 5, trailers: 6, done: 7 } as const;
+const ChunkState = {
+  size: 0,
+  extension: 1,
+  sizeLf: 2,
+  data: 3,
+  dataCr: 4,
+  dataLf: 5,
+  trailers: 6,
+  done: 7,
+} as const;
 type State = (typeof ChunkState)[keyof typeof ChunkState];
+
+/** Where in `;name=value` or `;name="quoted"` the next byte stands. The even ones may end the extension. */
+const Extension = { nameStart: 1, name: 2, valueStart: 3, value: 4, quoted: 5, quotedEnd: 6, escaped: 7 } as const;
+type Extension = (typeof Extension)[keyof typeof Extension];
 
 /** Bytes of one chunk-size line with its extensions. */
 const maxSizeLine = 256;
 
 export class ChunkedDecoder {
   #state: State = ChunkState.size;
+  #extension: Extension = Extension.nameStart;
   #remaining = 0;
   #digits = 0;
   #lineBytes = 0;
@@ -53,15 +68,17 @@ export class ChunkedDecoder {
             this.#remaining = this.#remaining * 16 + digit;
           } else if (this.#digits === 0) throw this.#fail('invalid chunk size');
           else if (byte === 0x0d) this.#state = ChunkState.sizeLf;
-          else if (byte === 0x3b) this.#state = ChunkState.extension;
-          else throw this.#fail('invalid chunk size');
+          else if (byte === 0x3b) {
+            this.#state = ChunkState.extension;
+            this.#extension = Extension.nameStart;
+          } else throw this.#fail('invalid chunk size');
           position++;
           break;
         }
         case ChunkState.extension:
           this.#countLineByte();
-          if (byte === 0x0d) this.#state = ChunkState.sizeLf;
-          else if (isFieldValue[byte] !== 1) throw this.#fail('invalid chunk extension');
+          if (byte === 0x0d && this.#extension % 2 === 0) this.#state = ChunkState.sizeLf;
+          else this.#extension = this.#afterExtensionByte(byte);
           position++;
           break;
         case ChunkState.sizeLf:
@@ -94,6 +111,38 @@ export class ChunkedDecoder {
       }
     }
     return position;
+  }
+
+  #afterExtensionByte(byte: number): Extension {
+    switch (this.#extension) {
+      case Extension.nameStart:
+        if (isToken[byte] === 1) return Extension.name;
+        break;
+      case Extension.name:
+        if (isToken[byte] === 1) return Extension.name;
+        if (byte === 0x3d) return Extension.valueStart;
+        if (byte === 0x3b) return Extension.nameStart;
+        break;
+      case Extension.valueStart:
+        if (isToken[byte] === 1) return Extension.value;
+        if (byte === 0x22) return Extension.quoted;
+        break;
+      case Extension.value:
+        if (isToken[byte] === 1) return Extension.value;
+        if (byte === 0x3b) return Extension.nameStart;
+        break;
+      case Extension.quoted:
+        if (byte === 0x22) return Extension.quotedEnd;
+        if (byte === 0x5c) return Extension.escaped;
+        if (isFieldValue[byte] === 1) return Extension.quoted;
+        break;
+      case Extension.escaped:
+        if (isFieldValue[byte] === 1) return Extension.quoted;
+        break;
+      case Extension.quotedEnd:
+        if (byte === 0x3b) return Extension.nameStart;
+    }
+    throw this.#fail('invalid chunk extension');
   }
 
   #decodeTrailers(buffer: Buffer, position: number, end: number): number {

@@ -91,6 +91,8 @@ export class ClientConnection implements Expiring {
   #keepAlive = true;
   #pending = '';
   #chunkedOut = false;
+  /** The response has no framing but the end of the connection (HTTP/1.0 clients). */
+  #untilClose = false;
   #responding = false;
   #tunnelPeer: ((piece: Buffer) => boolean) | undefined;
   #tunnelEnd: (() => void) | undefined;
@@ -149,6 +151,10 @@ export class ClientConnection implements Expiring {
       sink.onEnd(undefined);
       return;
     }
+    if (this.#state !== ConnectionState.active) {
+      sink.onError(new GatewayError('CLIENT_CLOSED'));
+      return;
+    }
     this.#sink = sink;
     if (this.#mustContinue) {
       this.#mustContinue = false;
@@ -157,15 +163,19 @@ export class ClientConnection implements Expiring {
     this.deadline = this.#deadlines.after(this.#limits.bodyTimeoutMs);
     this.#resume();
     if (!this.#processing) this.#processWaiting();
+    if (this.#clientEnded) this.#endInsideBody();
   }
 
   pauseBody(): void {
     this.#bodyPaused = true;
+    // Whoever takes the body is slow, not the client.
+    this.deadline = 0;
   }
 
   resumeBody(): void {
     if (!this.#bodyPaused) return;
     this.#bodyPaused = false;
+    if (!this.#bodyDone) this.deadline = this.#deadlines.after(this.#limits.bodyTimeoutMs);
     this.#resume();
     if (!this.#processing) this.#processWaiting();
   }
@@ -187,6 +197,7 @@ export class ClientConnection implements Expiring {
     const bodyless = this.#headOnly || status === 204 || status === 304;
     let framing = '';
     this.#chunkedOut = false;
+    this.#untilClose = false;
     if (bodyless) {
       if (contentLength !== undefined && status !== 204) framing = `Content-Length: ${contentLength}\r\n`;
       else if (length < 0 && this.#headOnly && this.#minor === 1 && status !== 204 && status !== 304)
@@ -195,7 +206,10 @@ export class ClientConnection implements Expiring {
     else if (this.#minor === 1) {
       framing = 'Transfer-Encoding: chunked\r\n';
       this.#chunkedOut = true;
-    } else this.#keepAlive = false;
+    } else {
+      this.#keepAlive = false;
+      this.#untilClose = true;
+    }
     if (this.#keepAlive && !this.#bodyDone && !this.#discardable()) this.#keepAlive = false;
     if (this.#stopping || this.#clientEnded || this.#requests >= this.#limits.maxRequests) this.#keepAlive = false;
     this.#headOnly = bodyless;
@@ -244,10 +258,11 @@ export class ClientConnection implements Expiring {
     this.#finish();
   }
 
-  /** Ends a response that cannot be completed: the client must notice, so the socket is reset. */
+  /** Ends a response that cannot be completed: where its end is the connection's, only a reset tells the client so. */
   abortResponse(): void {
     this.#pending = '';
-    this.socket.destroy();
+    if (this.#untilClose && !this.encrypted) this.socket.resetAndDestroy();
+    else this.socket.destroy();
   }
 
   get responding(): boolean {
@@ -282,6 +297,8 @@ export class ClientConnection implements Expiring {
 
   endTunnel(): void {
     this.socket.end();
+    // A client that does not close its half in turn is not waited for.
+    this.deadline = this.#deadlines.after(lingerMs);
   }
 
   // ---- life ---------------------------------------------------------------------------------------------------------
@@ -303,7 +320,7 @@ export class ClientConnection implements Expiring {
         else this.refuse(new GatewayError('REQUEST_TIMEOUT', 'the request head did not arrive in time'));
         break;
       case ConnectionState.active:
-        if (!this.#bodyDone && this.#sink !== undefined && !this.#bodyPaused) {
+        if (!this.#bodyDone && this.#sink !== undefined && this.#sink !== discard && !this.#bodyPaused) {
           const sink = this.#sink;
           this.#sink = undefined;
           this.#keepAlive = false;
@@ -452,7 +469,7 @@ export class ClientConnection implements Expiring {
     if (this.#state === ConnectionState.active && !this.#bodyDone && sink !== undefined) {
       this.#sink = undefined;
       this.#keepAlive = false;
-      if (sink === discard) this.socket.destroy();
+      if (sink === discard) this.#linger();
       else sink.onError(error);
       return;
     }
@@ -515,9 +532,13 @@ export class ClientConnection implements Expiring {
     if (this.#state === ConnectionState.tunnel) this.#tunnelEnd?.();
     else if (this.#state === ConnectionState.lingering) this.socket.destroySoon();
     else if (this.#state === ConnectionState.idle) this.#linger();
-    else if (!this.#bodyDone && (this.#waiting === undefined || this.#sink !== undefined)) {
+    else this.#endInsideBody();
+  }
+
+  /** A body that nobody reads yet is found to be short when it is read. */
+  #endInsideBody(): void {
+    if (!this.#bodyDone && this.#sink !== undefined && this.#waiting === undefined)
       this.#onParseError(new GatewayError('REQUEST_MALFORMED', 'the connection ended inside the body'));
-    }
   }
 
   #onClose(): void {

@@ -18,7 +18,10 @@ export const FieldKind = {
   forwarded: 8,
   /** Set by the gateway alone: what a client sends under that name is dropped. */
   identity: 9,
-  /** `X_Consumer_Username`, `X.Forwarded.For` …: a backend may fold it onto the real name (GHSA-x677-9fxg-v5c5), so it is dropped. */
+  /**
+   * `X_Consumer_Username`, `X.Forwarded.For`, `X!Real!IP` …: a backend that makes names of variables out of field names may
+   * fold it onto the real name (GHSA-x677-9fxg-v5c5), so it is dropped.
+   */
   alias: 10,
   server: 11,
   date: 12,
@@ -79,8 +82,9 @@ function learnFieldName(name: string): FieldName {
 function classify(lower: string): FieldKind {
   const kind = special.get(lower);
   if (kind !== undefined) return kind;
-  if (lower.includes('_') || lower.includes('.')) {
-    const folded = special.get(lower.replace(/[_.]/g, '-'));
+  const folding = lower.replace(/[^a-z0-9]/g, '-');
+  if (folding !== lower) {
+    const folded = special.get(folding);
     if (folded !== undefined) return FieldKind.alias;
   }
   return FieldKind.plain;

@@ -33,7 +33,7 @@ export interface RequestHead {
   /** Bytes of body, or BodyLength.chunked. */
   readonly bodyLength: number;
   readonly expectContinue: boolean;
-  /** Value of Upgrade where Connection lists it. */
+  /** Value of Upgrade where Connection lists it; never in HTTP/1.0 (RFC 9110 §7.8), never one that offers h2c. */
   readonly upgrade: string | undefined;
   /** Field value as received; undefined where absent. */
   readonly host: string | undefined;
@@ -155,7 +155,7 @@ export function parseRequestHead(
     keepAlive: minor === 1 ? !scan.connectionClose : scan.connectionKeepAlive && !scan.connectionClose,
     bodyLength: chunked ? BodyLength.chunked : contentLength > 0 ? contentLength : BodyLength.none,
     expectContinue,
-    upgrade: scan.connectionUpgrade ? scan.upgrade : undefined,
+    upgrade: scan.connectionUpgrade && minor === 1 ? offeredUpgrade(scan.upgrade) : undefined,
     host: scan.host,
     end: fieldsEnd,
   };
@@ -363,6 +363,11 @@ function noteConnection(value: string, malformedCode: 'REQUEST_MALFORMED' | 'UPS
 /** RFC 9110 §7.6.1: fields that Connection names end here. */
 function removeListed(fields: Fields, listed: readonly string[]): void {
   for (const option of listed) fields.remove(option);
+}
+
+/** An upstream that changed to h2c would take requests that no rule has seen; RFC 9113 §3.1 has made it obsolete. */
+function offeredUpgrade(value: string | undefined): string | undefined {
+  return value !== undefined && /(?:^|[,\s])h2c?(?:$|[,\s/])/i.test(value) ? undefined : value;
 }
 
 function incomplete(bytes: number, limits: HeadLimits): undefined {

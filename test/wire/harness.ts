@@ -1,0 +1,155 @@
+/**
+ * The HTTP/1.1 engine alone on a real socket: a listener whose handler answers each request with what was parsed of it.
+ * No routes, no upstream; `gateway.ts` has those.
+ */
+import type { Server } from 'node:net';
+import type { GatewayError } from '../../src/errors/gateway-error.ts';
+import type {
+  ClientConnection,
+  ClientLimits,
+  ConnectionHandler,
+  ExchangeListener,
+} from '../../src/proxy/http1/client-connection.ts';
+import { createDeadlines } from '../../src/proxy/http1/deadlines.ts';
+import type { RequestHead } from '../../src/proxy/http1/parse-head.ts';
+import { listen } from '../../src/proxy/listener/listener.ts';
+import { RawClient } from './raw-client.ts';
+
+export const testLimits: ClientLimits = {
+  maxHeadBytes: 16_384,
+  maxFields: 100,
+  headerTimeoutMs: 30_000,
+  bodyTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 30_000,
+  sendTimeoutMs: 30_000,
+  maxRequests: Infinity,
+};
+
+/** What was parsed of one request. */
+export interface SeenRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly minor: number;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  readonly keepAlive: boolean;
+  body: Buffer;
+  trailers: readonly (readonly [name: string, value: string])[];
+  /** The body came to its end. */
+  complete: boolean;
+}
+
+export interface Engine extends AsyncDisposable {
+  readonly port: number;
+  readonly connections: Set<ClientConnection>;
+  connect(): Promise<RawClient>;
+}
+
+/** `intervalMs` of the time-outs' sweep is short, so that a test of one does not wait long. */
+export async function startEngine(handler: ConnectionHandler, limits: Partial<ClientLimits> = {}): Promise<Engine> {
+  const deadlines = createDeadlines(5);
+  const connections = new Set<ClientConnection>();
+  const tracking: ConnectionHandler = {
+    onRequest: (connection, head) => handler.onRequest(connection, head),
+    onBadRequest: (connection, error) => {
+      handler.onBadRequest(connection, error);
+    },
+    onClose: (connection) => {
+      connections.delete(connection);
+      handler.onClose(connection);
+    },
+  };
+  const server = await listen({ ip: '127.0.0.1', port: 0, setting: 'test' }, undefined, {
+    handler: tracking,
+    connections,
+    limits: { ...testLimits, ...limits },
+    deadlines,
+  });
+  const port = portOf(server);
+  return {
+    port,
+    connections,
+    connect: () => RawClient.connect(port),
+    [Symbol.asyncDispose]: async () => {
+      for (const connection of connections) connection.destroy();
+      await closeServer(server);
+      deadlines.dispose();
+    },
+  };
+}
+
+export function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('not listening on a port');
+  return address.port;
+}
+
+export async function closeServer(server: Server): Promise<void> {
+  await new Promise<void>((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
+}
+
+/** Reads each body, then answers 200 with `METHOD target body-length` and the body itself. */
+export class EchoHandler implements ConnectionHandler {
+  readonly requests: SeenRequest[] = [];
+  readonly errors: GatewayError[] = [];
+  gone = 0;
+
+  onRequest(connection: ClientConnection, head: RequestHead): ExchangeListener {
+    const request = seenRequest(head);
+    this.requests.push(request);
+    const pieces: Buffer[] = [];
+    connection.readBody({
+      onData: (piece) => {
+        pieces.push(Buffer.from(piece));
+        request.body = Buffer.concat(pieces);
+      },
+      onEnd: (trailers) => {
+        request.complete = true;
+        request.trailers = trailers === undefined ? [] : [...trailers.entries()];
+        this.answer(connection, request);
+      },
+      onError: (error) => {
+        this.errors.push(error);
+        connection.refuse(error);
+      },
+    });
+    return {
+      onClientGone: () => {
+        this.gone++;
+      },
+      onDrain: () => undefined,
+    };
+  }
+
+  answer(connection: ClientConnection, request: SeenRequest): void {
+    const text = `${request.method} ${request.target} ${request.body.length}\n`;
+    const body = Buffer.concat([Buffer.from(text, 'latin1'), request.body]);
+    connection.startResponse(200, 'OK', '', body.length, request.method === 'HEAD' ? body.length : undefined);
+    connection.writeBody(body);
+    connection.endResponse();
+  }
+
+  onBadRequest(_connection: ClientConnection, error: GatewayError): void {
+    this.errors.push(error);
+  }
+
+  onClose(): void {
+    // Nothing is kept for a connection.
+  }
+}
+
+export function seenRequest(head: RequestHead): SeenRequest {
+  return {
+    method: head.method,
+    target: head.target,
+    minor: head.minor,
+    fields: [...head.fields.entries()],
+    keepAlive: head.keepAlive,
+    body: Buffer.alloc(0),
+    trailers: [],
+    complete: false,
+  };
+}

@@ -25,8 +25,8 @@ test('a text template fills variables and captures, and keeps \\$', () => {
   const match = /(.)/.exec('m');
   assert.ok(match !== null);
   assert.equal(
-    compileTextTemplate('$host-${arg_x}b$1c$$-\\$host-$arg_none-$')(exchange, match),
-    'a.com-1bmc$-\\$host--$',
+    compileTextTemplate('$host-${arg_x}b$1c$$arg_x-\\$host-$arg_none-$')(exchange, match),
+    'a.com-1bmc$1-\\$host--$',
   );
   assert.equal(compileTextTemplate('$1plain')(exchange), 'plain');
   assert.equal(compileTextTemplate('')(exchange), '');

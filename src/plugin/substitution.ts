@@ -10,11 +10,11 @@ import { compileVariable } from './variables.ts';
 export type Template = (exchange: Exchange, match?: RegExpExecArray) => string;
 
 /**
- * `$name`, `${name}`: a variable, empty where it has no value; `$1`, `${1}`, `$0`: a capture; `$$`: a dollar; `\\$`
- * stays as it is.
+ * `$name`, `${name}`: a variable, empty where it has no value; `$1`, `${1}`, `$0`: a capture. Any other `$`, and one
+ * behind a backslash, stays as it is.
  */
 export function compileTextTemplate(template: string): Template {
-  const marker = /(?<!\\)\$(?:(\d+)|\{(\d+)\}|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*)|(\$))/g;
+  const marker = /(?<!\\)\$(?:(\d+)|\{(\d+)\}|\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))/g;
   const parts: Template[] = [];
   let at = 0;
   for (const found of template.matchAll(marker)) {
@@ -39,9 +39,7 @@ function compileMarker(found: RegExpExecArray): Template {
     const index = Number(number);
     return (_, match) => match?.[index] ?? '';
   }
-  const variable = bracedName ?? name;
-  if (variable === undefined) return () => '$';
-  const read = compileVariable(variable);
+  const read = compileVariable(bracedName ?? name ?? '');
   return (exchange) => read(exchange) ?? '';
 }
 

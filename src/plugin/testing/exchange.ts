@@ -12,6 +12,7 @@ import type {
   UpstreamRequest,
 } from '../exchange.ts';
 import type { Json } from '../../resources/resource.ts';
+import { compileVariable } from '../variables.ts';
 import { TestHeaders, type HeaderInit } from './headers.ts';
 
 export interface TestExchangeInit {
@@ -146,28 +147,7 @@ export class TestExchange implements Exchange {
     return undefined;
   }
   variable(name: string): string | undefined {
-    if (name.startsWith('arg_')) return this.arg(name.slice(4));
-    if (name.startsWith('cookie_')) return this.cookie(name.slice(7));
-    if (name.startsWith('http_')) return this.headers.get(name.slice(5).replaceAll('_', '-'));
-    if (name.startsWith('sent_http_')) return this.response.headers.get(name.slice(10).replaceAll('_', '-'));
-    return new Map<string, string | undefined>([
-      ['uri', this.path],
-      ['request_uri', this.target],
-      ['args', this.query],
-      ['is_args', this.query === '' ? '' : '?'],
-      ['host', this.host],
-      ['scheme', this.scheme],
-      ['request_method', this.method],
-      ['remote_addr', this.remoteAddress],
-      ['remote_port', String(this.remotePort)],
-      ['server_addr', this.serverAddress],
-      ['server_port', String(this.serverPort)],
-      ['status', String(this.response.status)],
-      ['consumer_name', this.#consumer?.username],
-      ['consumer_group_id', this.#consumer?.groupId],
-      ['route_id', this.route?.id],
-      ['service_id', this.route?.serviceId],
-    ]).get(name);
+    return compileVariable(name)(this);
   }
   body(): Promise<Uint8Array> {
     return Promise.resolve(this.#body);

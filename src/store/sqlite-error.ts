@@ -15,6 +15,10 @@ export function damaged(file: string, finding: string): string {
   );
 }
 
+export function readOnly(file: string): string {
+  return `${file} is read-only; nothing was changed. Make the file and its directory writable for the user that runs the gateway`;
+}
+
 function describe(error: unknown, file: string): string {
   const { errcode, errstr = '' } = error as { errcode?: number; errstr?: string };
   // The low byte is the primary code; the rest says which step failed.
@@ -23,7 +27,7 @@ function describe(error: unknown, file: string): string {
     case 6: // SQLITE_LOCKED
       return `${file} is in use by another process: one data directory serves one gateway. Stop the other one, or give this one a data directory of its own`;
     case 8: // SQLITE_READONLY
-      return `${file} is read-only; nothing was changed. Make the file and its directory writable for the user that runs the gateway`;
+      return readOnly(file);
     case 10: // SQLITE_IOERR
       return `${file} could not be read or written (${errstr}); nothing was changed. Check the disk`;
     case 11: // SQLITE_CORRUPT

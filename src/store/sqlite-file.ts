@@ -7,10 +7,21 @@
  * database by `node:fs`; only `stat`, `chmod` and `link` touch it.
  */
 import { randomUUID } from 'node:crypto';
-import { chmodSync, closeSync, fsyncSync, linkSync, mkdirSync, openSync, rmSync, statSync } from 'node:fs';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  closeSync,
+  fsyncSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { damaged, storeErrorFrom } from './sqlite-error.ts';
+import { damaged, readOnly, storeErrorFrom } from './sqlite-error.ts';
 import { StoreError } from './store.ts';
 
 /** Of the tables below. A database that says more was written by a later version, and is refused. */
@@ -46,11 +57,29 @@ export function openDatabase(dataDir: string, busyTimeoutMs: number): OpenedData
     if (!exists(file)) createDatabase(dataDir, file);
     const { size, mode } = statSync(file);
     if (size === 0) throw new StoreError(damaged(file, 'the file is empty'));
-    // Restored or copied with wider rights: the file holds secrets.
-    if ((mode & 0o077) !== 0) chmodSync(file, 0o600);
+    if ((mode & 0o077) !== 0) withdrawRights(file);
+    assertAccess(file);
     return { database: openExisting(file, busyTimeoutMs), file };
   } catch (error) {
     throw storeErrorFrom(error, file);
+  }
+}
+
+/** SQLite would open it for reading, and then fail to lock it with an I/O error that says nothing. */
+function assertAccess(file: string): void {
+  try {
+    accessSync(file, constants.R_OK | constants.W_OK);
+  } catch (error) {
+    throw new StoreError(readOnly(file), { cause: error });
+  }
+}
+
+/** Restored or copied with wider rights: the file holds secrets. Not every file system, nor every owner, allows it. */
+function withdrawRights(file: string): void {
+  try {
+    chmodSync(file, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') throw error;
   }
 }
 

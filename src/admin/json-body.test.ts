@@ -31,13 +31,9 @@ test('__proto__ is refused', () => {
 });
 
 test('what is not JSON is refused without repeating it', () => {
-  assert.throws(
-    () => parse('{"password": hunter2}'),
-    (error: Error) => {
-      assert.match(error.message, /^invalid request body: it is not JSON \(at character 13\)$/);
-      return true;
-    },
-  );
+  for (const text of ['{"password": hunter2}', '{"password" "hunter2"}', '{"password": "hunter2']) {
+    assert.throws(() => parse(text), /^(?!.*hunter2).*invalid request body: it is not JSON/);
+  }
   assert.throws(() => parseBody(Buffer.from([0x22, 0xff, 0x22])), { message: 'invalid request body: it is not UTF-8' });
 });
 

@@ -2,8 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import { AdminError } from './admin-error.ts';
 import { adminPrefix } from './answer.ts';
-import type { AnyPlugin } from '../plugin/plugin.ts';
-import { injectMeta, type PluginRegistry } from '../resources/plugin-check.ts';
+import { injectMeta, type CheckablePlugin, type PluginRegistry } from '../resources/plugin-check.ts';
 import type { JsonSchema } from '../resources/resource.ts';
 
 interface PluginQuery {
@@ -33,7 +32,7 @@ export function registerPluginRoutes(server: FastifyInstance, registry: PluginRe
   }
 }
 
-function byPriority(registry: PluginRegistry): AnyPlugin[] {
+function byPriority(registry: PluginRegistry): CheckablePlugin[] {
   return [...registry.list()].sort((a, b) => b.priority - a.priority);
 }
 
@@ -43,7 +42,7 @@ function subsystemOf(query: PluginQuery): 'http' | 'stream' {
   return subsystem;
 }
 
-function describe(plugin: AnyPlugin): Record<string, unknown> {
+function describe(plugin: CheckablePlugin): Record<string, unknown> {
   return {
     name: plugin.name,
     priority: plugin.priority,

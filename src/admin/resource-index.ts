@@ -92,7 +92,7 @@ export class ResourceIndex {
     this.#resources.set(key, { modifiedIndex, references, credentials });
     for (const { target, via } of references) {
       let sources = this.#referrers.get(target);
-      if (!sources) this.#referrers.set(target, (sources = new Map()));
+      if (!sources) this.#referrers.set(target, (sources = new Map<string, Reference['via']>()));
       sources.set(key, via);
     }
     for (const credential of credentials) this.#owners.set(credential, key);

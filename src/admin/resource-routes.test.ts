@@ -156,7 +156,7 @@ test('a list has the total, pages from 10 to 500 in order of creation, and filte
   const page = (await admin.done('GET', '/routes?page=3&page_size=10')).body;
   assert.equal(page.total, 24);
   assert.deepEqual(
-    page.list.map((entry: { value: { id: string } }) => entry.value.id),
+    (page.list as { value: { id: string } }[]).map((entry) => entry.value.id),
     ['4', '3', '2', '1'],
   );
   for (const size of [9, 501]) {
@@ -273,16 +273,19 @@ test('a write is answered after the workers serve it', async (t) => {
     serve = resolve;
   });
   const order: string[] = [];
-  const committed = Promise.withResolvers<void>();
+  let tell = (): void => undefined;
+  const committed = new Promise<void>((resolve) => {
+    tell = resolve;
+  });
   const admin = startAdmin(t, {
     publish: async () => {
-      committed.resolve();
+      tell();
       await served;
       order.push('served');
     },
   });
   const answered = admin.done('PUT', '/routes/1', route).then(() => order.push('answered'));
-  await committed.promise;
+  await committed;
   // It is durable by then, and others read it while the workers compile.
   assert.ok(await admin.store.get('routes/1'));
   serve();

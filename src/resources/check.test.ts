@@ -1,18 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ConfigError } from '../errors/gateway-error.ts';
-import { definePlugin, type AnyPlugin } from '../plugin/plugin.ts';
 import { certificate, certificateKey, otherKey } from './certificate.fixture.ts';
 import { checkResource } from './check.ts';
 import { identify, refuseOwnId } from './identity.ts';
-import { indexKeys, type PluginRegistry } from './plugin-check.ts';
+import { indexKeys, type CheckablePlugin, type PluginRegistry } from './plugin-check.ts';
 import { checkReferences, referencesOf, stillInUse } from './references.ts';
 import type { JsonObject, ResourceKind } from './resource.ts';
 import { formatKey, parseKey } from './resource-key.ts';
 
 const disposed: string[] = [];
 
-const tokenAuth = definePlugin<{ header?: string }, { header: string }, { token: string }>({
+const tokenAuth: CheckablePlugin = {
   name: 'token-auth',
   priority: 2500,
   type: 'auth',
@@ -23,25 +22,25 @@ const tokenAuth = definePlugin<{ header?: string }, { header: string }, { token:
     required: ['token'],
     encrypt_fields: ['token'],
   },
-  credential: { compile: ({ token }) => ({ indexKey: `digest of ${token}`, state: {} }) },
-  compile: ({ header }) => ({ header: header ?? '' }),
-});
+  credential: { compile: ({ token }: { token: string }) => ({ indexKey: `digest of ${token}` }) },
+  compile: (config) => config,
+};
 
-const matcher = definePlugin<{ pattern: string }, string>({
+const matcher: CheckablePlugin = {
   name: 'matcher',
   priority: 10,
   schema: { type: 'object', properties: { pattern: { type: 'string' } }, required: ['pattern'] },
   metadataSchema: { type: 'object', properties: { size: { type: 'integer' } } },
-  compile({ pattern }) {
+  compile({ pattern }: { pattern: string }) {
     if (pattern === '(') throw new ConfigError('pattern: missing )');
     return pattern;
   },
-  dispose: (pattern) => {
+  dispose(pattern: string) {
     disposed.push(pattern);
   },
-});
+};
 
-const plugins = new Map<string, AnyPlugin>([
+const plugins = new Map<string, CheckablePlugin>([
   ['token-auth', tokenAuth],
   ['matcher', matcher],
 ]);

@@ -4,16 +4,29 @@
  */
 import { ConfigError } from '../errors/gateway-error.ts';
 import { compileExpression } from '../expression/expression.ts';
-import type { AnyPlugin, PluginDeps } from '../plugin/plugin.ts';
 import type { Json, JsonObject, JsonSchema, ResourceKind } from './resource.ts';
 import { luaType } from './schema-message.ts';
 import { isSchema } from './schema-order.ts';
 import { compileSchema, type Validate } from './validator.ts';
 
+/** What a check asks of a plugin. Every plugin of src/plugin fits; resources may not import it, it imports them. */
+export interface CheckablePlugin {
+  readonly name: string;
+  readonly priority: number;
+  readonly version?: string;
+  readonly type?: 'auth';
+  readonly schema: JsonSchema;
+  readonly consumerSchema?: JsonSchema;
+  readonly metadataSchema?: JsonSchema;
+  readonly credential?: { compile(config: JsonObject): { indexKey: string } };
+  compile(config: JsonObject, deps: InertDeps): unknown;
+  dispose?(state: unknown): void;
+}
+
 /** The enabled plugins. */
 export interface PluginRegistry {
-  get(name: string): AnyPlugin | undefined;
-  list(): Iterable<AnyPlugin>;
+  get(name: string): CheckablePlugin | undefined;
+  list(): Iterable<CheckablePlugin>;
   /** `plugin_attr.<name>` of the settings; none where it is absent. */
   attributes?(name: string): Readonly<Record<string, unknown>>;
 }
@@ -73,7 +86,7 @@ export function checkPlugins(kind: ResourceKind, plugins: JsonObject, registry: 
 }
 
 function checkPlugin(
-  plugin: AnyPlugin,
+  plugin: CheckablePlugin,
   config: JsonObject,
   asCredential: boolean,
   registry: PluginRegistry,
@@ -96,9 +109,9 @@ function checkPlugin(
   return undefined;
 }
 
-function dryRun(plugin: AnyPlugin, config: JsonObject, registry: PluginRegistry): void {
+function dryRun(plugin: CheckablePlugin, config: JsonObject, registry: PluginRegistry): void {
   // The plugin's own copy: what it keeps or changes is not what is stored.
-  const state: unknown = plugin.compile(structuredClone(config), inertDeps(registry.attributes?.(plugin.name) ?? {}));
+  const state = plugin.compile(structuredClone(config), inertDeps(registry.attributes?.(plugin.name) ?? {}));
   plugin.dispose?.(state);
 }
 
@@ -122,7 +135,10 @@ function nothing(): void {
   // A dry run neither logs nor counts.
 }
 
-function inertDeps(attributes: Readonly<Record<string, unknown>>): PluginDeps {
+/** What a plugin's `compile` is given here: it fits PluginDeps, finds no one, logs and counts nothing. */
+type InertDeps = ReturnType<typeof inertDeps>;
+
+function inertDeps(attributes: Readonly<Record<string, unknown>>) {
   return {
     credentials: { find: () => undefined, consumer: () => undefined },
     scope: 'check',
@@ -154,7 +170,7 @@ export function indexKeys(kind: ResourceKind, value: JsonObject, registry: Plugi
     const credential = registry.get(name)?.credential;
     if (!credential) return [];
     try {
-      return [{ plugin: name, indexKey: credential.compile(config).indexKey }];
+      return [{ plugin: name, indexKey: credential.compile(config as JsonObject).indexKey }];
     } catch {
       return [];
     }

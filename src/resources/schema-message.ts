@@ -173,7 +173,8 @@ function reason(error: ErrorObject, hidden: boolean): string {
 }
 
 function text(value: unknown): string {
-  return typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+  if (value === undefined) return '';
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 /** In characters, as the limits count. */

@@ -16,6 +16,7 @@ import { listenMessage, probe, type ListenAddress } from './proxy/listener/liste
 import { createNameResolver } from './proxy/upstream/discovery/name-resolver.ts';
 import { createHealthMonitor } from './proxy/upstream/health/health-monitor.ts';
 import { ensureAdminKey } from './settings/admin-key.ts';
+import { substituteEnvironment } from './settings/environment.ts';
 import { readSettings } from './settings/read-settings.ts';
 import type { AdminKey, Settings } from './settings/settings.ts';
 import { openStore, type StoreKind } from './store/open.ts';
@@ -97,8 +98,9 @@ export async function start(options: StartOptions): Promise<number> {
     });
     servers.push({ close: () => admin.close() });
   }
-  const controlDeps = { store, workers, monitor, registry, version };
-  if (settings.control !== undefined) servers.push(await serve(createControlServer(controlDeps), settings.control));
+  if (settings.control !== undefined) {
+    servers.push(await serve(createControlServer({ store, workers, monitor, registry }), settings.control));
+  }
   if (settings.status !== undefined)
     servers.push(
       await serve(
@@ -186,7 +188,11 @@ function storeKind(settings: Settings): StoreKind {
     case 'memory':
       return { kind: 'memory' };
     default:
-      return { kind: 'yaml', file: settings.resourcesFile };
+      return {
+        kind: 'yaml',
+        file: settings.resourcesFile,
+        substitute: (text) => substituteEnvironment(text, process.env),
+      };
   }
 }
 

@@ -6,9 +6,8 @@
  * does not reach the upstream through anonymous access (apisix#13468).
  */
 import { hash, timingSafeEqual } from 'node:crypto';
-import { definePlugin, type Reply } from '../../plugin/plugin.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
-import type { CredentialIndex, PluginLog } from '../../plugin/plugin.ts';
+import { definePlugin, type CredentialIndex, type PluginLog, type Reply } from '../../plugin/plugin.ts';
 import { isUnresolvedReference } from '../../plugin/secret-reference.ts';
 import { queryValues, withoutQueryParameter } from '../../plugin/uri.ts';
 

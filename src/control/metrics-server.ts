@@ -1,6 +1,7 @@
 /** Prometheus' endpoint: adds up what the workers counted and renders it as text, at each scrape. */
 import type { Server } from 'node:http';
-import { mergeSnapshots, type MetricsSnapshot, renderPrometheus } from '../observability/metrics.ts';
+import type { MetricsSnapshot } from '../observability/metrics.ts';
+import { mergeSnapshots, prometheusContentType, renderPrometheus } from '../observability/render-metrics.ts';
 import { createJsonServer } from './json-server.ts';
 
 /** `uri`: `/apisix/prometheus/metrics`. */
@@ -12,7 +13,7 @@ export function createMetricsServer(
     if (method !== 'GET' || `/${segments.join('/')}` !== uri) return undefined;
     return {
       status: 200,
-      contentType: 'text/plain; version=0.0.4; charset=utf-8',
+      contentType: prometheusContentType,
       body: renderPrometheus(mergeSnapshots(await collect())),
     };
   });

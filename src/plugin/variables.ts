@@ -207,9 +207,9 @@ function readRemoteUser({ headers }: Exchange): string | undefined {
   return orNone(user);
 }
 
-/** APISIX: only what was rewritten; undefined where the request goes upstream as it came. */
-function readUpstreamUri({ upstream, target, query }: Exchange): string | undefined {
-  if (upstream.path === undefined && upstream.query === undefined) return undefined;
+/** As in APISIX, only what was rewritten: '' where the request goes upstream as it came. */
+function readUpstreamUri({ upstream, target, query }: Exchange): string {
+  if (upstream.path === undefined && upstream.query === undefined) return '';
   const path = upstream.path ?? target.split('?', 1)[0] ?? '';
   const args = upstream.query ?? query;
   return args === '' ? path : `${path}?${args}`;

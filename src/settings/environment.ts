@@ -21,14 +21,12 @@ export class UnsetVariableError extends Error {
 /** The text with its references replaced; itself where it holds none. Throws UnsetVariableError. */
 export function substituteEnvironment(text: string, env: Environment): string | number | boolean {
   if (!text.includes('${{')) return text;
-  let replaced = false;
   const result = text.replace(reference, (_, name: string, fallback: string | undefined) => {
     const value = env[name] ?? fallback?.trim();
     if (value === undefined) throw new UnsetVariableError(name);
-    replaced = true;
     return value;
   });
-  if (!replaced) return result;
+  if (result === text) return text;
   if (result === 'true') return true;
   if (result === 'false') return false;
   // APISIX: it converts `0123` and `0x1F` too; a key or a code that only looks like a number keeps its text here.

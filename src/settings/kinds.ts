@@ -26,7 +26,7 @@ function describe(value: unknown): string {
   if (value === null) return 'nothing';
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object') return 'a mapping';
-  return typeof value === 'string' ? 'text' : String(value);
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : 'text';
 }
 
 export const flag: Kind<boolean> = {

@@ -23,8 +23,8 @@ import { nearestWord } from './suggest.ts';
 
 /** What was read, typed by key. `given` says whether the file sets the key at all. */
 interface Values {
-  get<N extends KeyName>(name: N): KeyValue<N>;
-  given(name: string): boolean;
+  readonly get: <N extends KeyName>(name: N) => KeyValue<N>;
+  readonly given: (name: string) => boolean;
 }
 
 /** Reads the file (UTF-8), if one is named. Warnings are whole sentences for the log, in the order of the file. Throws SettingsError. */
@@ -299,6 +299,15 @@ function buildAdmin(document: SettingsDocument, values: Values): Settings['admin
     : given('apisix.allow_admin')
       ? get('apisix.allow_admin')
       : defaultAllowAdmin;
+  if (allow?.length === 0) {
+    const path = ['deployment', 'admin', 'allow_admin'];
+    throw new SettingsError(
+      document.file,
+      document.lineOf(path),
+      formatPath(path),
+      'the list is empty: name who may ask, or null for any address',
+    );
+  }
   return {
     enabled: get('apisix.enable_admin'),
     listen: address,

@@ -1,6 +1,7 @@
 /** An Admin API over a memory store and some built-in plugins, for tests: no socket is opened. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { AnyPlugin } from '../plugin/plugin.ts';
 import { basicAuth } from '../plugins/basic-auth/index.ts';
@@ -17,6 +18,14 @@ const plugins = new Map<string, AnyPlugin>(
 
 export const adminKey = 'b7a0b4c2d1e84f0fa3f0c9d2e6a1b5c8';
 export const viewerKey = '0f9e8d7c6b5a4f3e2d1c0b9a8f7e6d5c';
+
+/** A commit that takes a turn of the event loop, as one on a disk does: what is not serialised interleaves. */
+class SlowStore extends MemoryStore {
+  override async commit(...commit: Parameters<MemoryStore['commit']>): ReturnType<MemoryStore['commit']> {
+    await setImmediate();
+    return super.commit(...commit);
+  }
+}
 
 export interface Answer {
   readonly status: number;
@@ -37,13 +46,13 @@ export interface Admin {
   done(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
 }
 
-export function startAdmin(t: TestContext, overrides: Partial<AdminDeps> = {}): Admin {
+export function startAdmin(t: TestContext, overrides: Partial<AdminDeps> = {}, slow = false): Admin {
   const logged: string[] = [];
   const published: number[] = [];
   const write = (message: string, fields?: Record<string, unknown>): void => {
     logged.push(`${message} ${JSON.stringify(fields ?? {})}`);
   };
-  const store = new MemoryStore({ onError: write, onWarning: write });
+  const store = new (slow ? SlowStore : MemoryStore)({ onError: write, onWarning: write });
   const server = createAdminServer({
     store,
     registry: { get: (name) => plugins.get(name), list: () => plugins.values() },

@@ -55,3 +55,10 @@ test('a body over the limit answers 413', async (t) => {
   assert.equal(answer.status, 413);
   assert.deepEqual(answer.body, { error_msg: 'invalid request body: it is larger than 100 bytes' });
 });
+
+for (const type of ['application/json\t;', 'APPLICATION/JSON; a=b;', 'text/plain', 'multipart/form-data']) {
+  test(`a body is read and checked as JSON whatever its type says (CVE-2025-32442): ${JSON.stringify(type)}`, async (t) => {
+    const answer = await startAdmin(t).call('PUT', '/routes/1', { uri: 1, plugins: {} }, { 'content-type': type });
+    assert.match(answer.body.error_msg, /^invalid configuration: property "uri"/);
+  });
+}

@@ -66,6 +66,11 @@ test('mission 1: consumers are named by their body, and a plugin that is not ena
   assert.deepEqual(unknown.body, { error_msg: 'unknown plugin [public-api]' });
 });
 
+test('a path that cannot be decoded answers 400 without repeating it', async (t) => {
+  const answer = await startAdmin(t).call('GET', '/routes/%zz?api_key=hunter2');
+  assert.deepEqual([answer.status, answer.body], [400, { error_msg: 'invalid path' }]);
+});
+
 test('POST makes the id, and takes none', async (t) => {
   const admin = startAdmin(t);
   const first = await admin.call('POST', '/routes', route);
@@ -215,7 +220,7 @@ test('If-Match guards every change, and a mismatch answers 412 and changes nothi
 });
 
 test('a credential has one owner, also under concurrent writes (apisix#13529)', async (t) => {
-  const admin = startAdmin(t);
+  const admin = startAdmin(t, {}, true);
   const plugins = { 'key-auth': { key: 'the-key' } };
   const answers = await Promise.all(
     Array.from({ length: 20 }, (_, i) => admin.call('PUT', '/consumers', { username: `c${String(i)}`, plugins })),

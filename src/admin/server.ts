@@ -2,7 +2,7 @@
  * The Admin API: a Fastify server in the control plane that nothing on the request path passes. The caller listens and
  * closes. Everything is behind the key (auth.ts); every change goes through ResourceWriter.
  */
-import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify';
 import { AdminError } from './admin-error.ts';
 import { registerAuth, type AuthOptions } from './auth.ts';
 import { registerCors } from './cors.ts';
@@ -30,6 +30,11 @@ export function createAdminServer(deps: AdminDeps): FastifyInstance {
     logger: false,
     bodyLimit: maxBodyBytes,
     exposeHeadRoutes: false,
+    // A path that cannot be decoded comes before every hook; its text is not repeated.
+    frameworkErrors: (error, _request, reply) => {
+      const { statusCode = 400 } = error;
+      void (reply as FastifyReply).code(statusCode).send({ error_msg: 'invalid path' });
+    },
     // The longest id has 100 characters; each may be percent-encoded.
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 300 },
   });

@@ -12,3 +12,11 @@ export function createEnabledRegistry(settings: Settings): { registry: PluginReg
   );
   return { registry: createRegistry([...enabled]), missing };
 }
+
+/** `plugin_attr.<name>`; redirect's https_port falls back to the port that TLS listens on (APISIX: redirect). */
+export function pluginAttributes(settings: Settings, name: string): Readonly<Record<string, unknown>> {
+  const attributes = settings.pluginAttributes[name] ?? {};
+  const tlsPort = settings.tls.enabled ? settings.tls.listen[0]?.port : undefined;
+  if (name === 'redirect' && tlsPort !== undefined) return { https_port: tlsPort, ...attributes };
+  return attributes;
+}

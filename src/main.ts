@@ -8,8 +8,9 @@ import { createAdminServer } from './admin/server.ts';
 import { createControlServer } from './control/control-server.ts';
 import { createMetricsServer } from './control/metrics-server.ts';
 import { createStatusServer } from './control/status-server.ts';
-import { createEnabledRegistry } from './enabled-registry.ts';
+import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { Feed } from './feed.ts';
+import { nodeMetrics } from './gateway-metrics.ts';
 import { createLogger, type Logger } from './observability/error-log.ts';
 import type { PluginRegistry } from './plugins/registry.ts';
 import { listenMessage, probe, type ListenAddress } from './proxy/listener/listener.ts';
@@ -83,7 +84,7 @@ export async function start(options: StartOptions): Promise<number> {
   if (settings.admin.enabled && settings.role !== 'data_plane' && store.writable) {
     const admin = createAdminServer({
       store,
-      registry: { ...registry, attributes: (name) => settings.pluginAttributes[name] ?? {} },
+      registry: { ...registry, attributes: (name) => pluginAttributes(settings, name) },
       publish: (revision) => workers.publish(revision),
       keys,
       keyRequired: settings.admin.keyRequired,
@@ -112,7 +113,10 @@ export async function start(options: StartOptions): Promise<number> {
   if (prometheus.listen !== undefined && registry.get('prometheus') !== undefined) {
     servers.push(
       await serve(
-        createMetricsServer(() => workers.metrics(), prometheus),
+        createMetricsServer(
+          async () => [...(await workers.metrics()), nodeMetrics(prometheus.prefix, workers.served.revision)],
+          prometheus,
+        ),
         prometheus.listen,
       ),
     );

@@ -5,11 +5,12 @@ import type { ProxyLog } from './proxy/proxy.ts';
 
 export function createProxyLog(log: Logger, accessLog: AccessLog | undefined): ProxyLog {
   return {
-    refused: (exchange, reason, detail) => {
+    refused: (exchange, reply, exchangeDetail) => {
+      const detail = reply.detail ?? exchangeDetail;
       log.warn('request refused', {
-        reason,
+        reason: reply.reason,
         ...(detail === undefined ? {} : { detail }),
-        status: exchange.responseState?.status,
+        status: reply.status,
         route: exchange.route?.id,
         consumer: exchange.consumer?.username,
         client: exchange.remoteAddress,

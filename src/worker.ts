@@ -5,6 +5,7 @@
 import type { Server } from 'node:net';
 import { parentPort, workerData } from 'node:worker_threads';
 import { compileAddressMatcher } from './address/cidr.ts';
+import { observeProxy } from './gateway-metrics.ts';
 import { explain } from './explain/explain.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { createAccessLog } from './observability/access-log.ts';
@@ -12,7 +13,7 @@ import { createLogger } from './observability/error-log.ts';
 import { createMetrics } from './observability/metrics.ts';
 import type { PluginDeps } from './plugin/plugin.ts';
 import { compileVariable } from './plugin/variables.ts';
-import { createEnabledRegistry } from './enabled-registry.ts';
+import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { createDeadlines } from './proxy/http1/deadlines.ts';
 import { Certificates } from './proxy/listener/certificates.ts';
 import { listen, ListenError } from './proxy/listener/listener.ts';
@@ -62,7 +63,7 @@ const pluginDeps = (name: string, scope: string): PluginDeps => ({
   credentials: credentials.indexOf(name),
   scope,
   metadata: () => metadata.get(name),
-  attributes: settings.pluginAttributes[name] ?? {},
+  attributes: pluginAttributes(settings, name),
   log: log.child({ plugin: name, scope }),
   metrics,
 });
@@ -113,7 +114,6 @@ const servers: Server[] = [];
 async function startListening(): Promise<void> {
   const options = {
     handler: proxy,
-    connections: proxy.connections,
     deadlines,
     limits: {
       maxHeadBytes: client.headerBytes,
@@ -187,6 +187,7 @@ port.on('message', (message: ToWorker) => {
       health.apply(message.message);
       break;
     case 'metrics':
+      observeProxy(metrics, proxy, settings.prometheus.prefix);
       send({ type: 'metrics', id: message.id, metrics: metrics.snapshot() });
       break;
     case 'explain':

@@ -151,7 +151,7 @@ export class Workers {
       new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
       {
         workerData: { settings },
-      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+        resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
         name: `gatewright-${number}`,
       },
     );

@@ -26,7 +26,7 @@ export interface RoutingTable {
 
 export interface ProxyLog {
   /** A request was refused, by a plugin or for want of a route or node. */
-  refused(exchange: ProxyExchange, reason: string, detail: string | undefined): void;
+  refused(exchange: ProxyExchange, reply: Reply, detail: string | undefined): void;
   pluginFailed(name: string, phase: string, error: unknown): void;
   attemptFailed(exchange: ProxyExchange, node: string, error: GatewayError): void;
   badRequest(connection: ClientConnection, error: GatewayError): void;
@@ -49,6 +49,10 @@ export class Proxy implements ConnectionHandler {
   readonly #options: ProxyOptions;
   readonly #context: ForwardContext;
   readonly connections = new Set<ClientConnection>();
+  /** Since the start. */
+  accepted = 0;
+  requests = 0;
+  inFlight = 0;
 
   constructor(options: ProxyOptions) {
     this.#options = options;
@@ -77,13 +81,20 @@ export class Proxy implements ConnectionHandler {
     this.connections.delete(connection);
   }
 
+  onAccept(connection: ClientConnection): void {
+    this.accepted++;
+    this.connections.add(connection);
+  }
+
   onRequest(connection: ClientConnection, head: RequestHead): ExchangeListener {
+    this.requests++;
     let exchange;
     try {
       exchange = new ProxyExchange(connection, head, this.#options.trust);
     } catch (error) {
       return this.#refuseHead(connection, error);
     }
+    this.inFlight++;
     const running = new RunningExchange(exchange, this.#options, this.#context);
     running.start();
     return running;
@@ -107,8 +118,18 @@ export class Proxy implements ConnectionHandler {
     );
   }
 
+  /** The log phase: once for each exchange, whatever became of it. */
   #finish(exchange: ProxyExchange): void {
-    finish(exchange, this.#options);
+    if (exchange.finished) return;
+    exchange.finished = true;
+    this.inFlight--;
+    const active = exchange.pipeline;
+    if (active !== undefined) {
+      if (active.global !== undefined) runLog(active.global, exchange, this.#options);
+      if (active.route !== undefined) runLog(active.route, exchange, this.#options);
+      release(active);
+    }
+    this.#options.log.access(exchange);
   }
 }
 
@@ -131,8 +152,7 @@ class RunningExchange implements ExchangeListener {
     this.#forward?.abort();
     this.#exchange.reason ??= 'CLIENT_CLOSED';
     this.#exchange.times.ended ||= performance.now();
-    this.#exchange.responseState ??= undefined;
-    finish(this.#exchange, this.#options);
+    this.#context.onFinished(this.#exchange);
   }
 
   onDrain(): void {
@@ -308,21 +328,9 @@ class RunningExchange implements ExchangeListener {
 }
 
 function refuse(exchange: ProxyExchange, reply: Reply, options: ProxyOptions, context: ForwardContext): void {
-  options.log.refused(exchange, reply.reason ?? '', reply.detail ?? exchange.detail);
+  // A redirect or a plugin's own answer is no refusal.
+  if (reply.status >= 400) options.log.refused(exchange, reply, exchange.detail);
   sendReply(exchange, reply, context);
-}
-
-/** The log phase: once for each exchange, whatever became of it. */
-function finish(exchange: ProxyExchange, options: ProxyOptions): void {
-  if (exchange.finished) return;
-  exchange.finished = true;
-  const active = exchange.pipeline;
-  if (active !== undefined) {
-    if (active.global !== undefined) runLog(active.global, exchange, options);
-    if (active.route !== undefined) runLog(active.route, exchange, options);
-    release(active);
-  }
-  options.log.access(exchange);
 }
 
 function runLog(pipeline: Pipeline, exchange: ProxyExchange, options: ProxyOptions): void {

@@ -49,6 +49,10 @@ export async function startEngine(handler: ConnectionHandler, limits: Partial<Cl
   const deadlines = createDeadlines(5);
   const connections = new Set<ClientConnection>();
   const tracking: ConnectionHandler = {
+    onAccept: (connection) => {
+      connections.add(connection);
+      handler.onAccept(connection);
+    },
     onRequest: (connection, head) => handler.onRequest(connection, head),
     onBadRequest: (connection, error) => {
       handler.onBadRequest(connection, error);
@@ -60,7 +64,6 @@ export async function startEngine(handler: ConnectionHandler, limits: Partial<Cl
   };
   const server = await listen({ ip: '127.0.0.1', port: 0, setting: 'test' }, undefined, {
     handler: tracking,
-    connections,
     limits: { ...testLimits, ...limits },
     deadlines,
   });
@@ -96,6 +99,10 @@ export class EchoHandler implements ConnectionHandler {
   readonly requests: SeenRequest[] = [];
   readonly errors: GatewayError[] = [];
   gone = 0;
+
+  onAccept(): void {
+    // Nothing to prepare.
+  }
 
   onRequest(connection: ClientConnection, head: RequestHead): ExchangeListener {
     const request = seenRequest(head);

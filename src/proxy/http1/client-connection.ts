@@ -29,6 +29,7 @@ export interface ClientLimits extends HeadLimits {
 
 /** What the proxy does with a request. One object a request, made by `onRequest`. */
 export interface ConnectionHandler {
+  onAccept(connection: ClientConnection): void;
   /** A whole head was read. The handler answers through the connection, now or later. */
   onRequest(connection: ClientConnection, head: RequestHead): ExchangeListener;
   /** The bytes were no acceptable request: the connection answers and closes by itself. For the log. */

@@ -13,7 +13,6 @@ export interface ListenAddress {
 
 export interface ListenerOptions {
   readonly handler: ConnectionHandler;
-  readonly connections: Set<ClientConnection>;
   readonly limits: ClientLimits;
   readonly deadlines: Deadlines;
 }
@@ -42,7 +41,7 @@ export function listenMessage(address: ListenAddress, cause: Error): string {
 /** Several workers listen on one address: the kernel spreads connections (SO_REUSEPORT). Rejects with ListenError. */
 export function listen(address: ListenAddress, tls: TlsOptions | undefined, options: ListenerOptions): Promise<Server> {
   const accept = (socket: Socket): void => {
-    options.connections.add(
+    options.handler.onAccept(
       new ClientConnection(socket, tls !== undefined, options.handler, options.limits, options.deadlines),
     );
   };

@@ -153,7 +153,8 @@ function formatValue(value: unknown): string {
   }
   if (value instanceof Error) return quote(value.stack ?? value.message);
   try {
-    return inOneLine(String(JSON.stringify(value)));
+    const text: unknown = JSON.stringify(value);
+    return typeof text === 'string' ? inOneLine(text) : '"[cannot be shown]"';
   } catch {
     return '"[cannot be shown]"';
   }

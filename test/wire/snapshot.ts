@@ -1,0 +1,51 @@
+/** Resources as a person would write them → a snapshot as a worker has it: checked, defaults filled in, all built-in plugins. */
+import { compileVariable } from '../../src/plugin/variables.ts';
+import type { PluginDeps } from '../../src/plugin/plugin.ts';
+import { TestMetrics } from '../../src/plugin/testing/index.ts';
+import { createRegistry } from '../../src/plugins/registry.ts';
+import type { AnyPlugin } from '../../src/plugin/plugin.ts';
+import { createNameResolver } from '../../src/proxy/upstream/discovery/name-resolver.ts';
+import { createHealthView } from '../../src/proxy/upstream/health/health-view.ts';
+import { checkResource } from '../../src/resources/check.ts';
+import type { JsonObject, ResourceKind } from '../../src/resources/resource.ts';
+import { CredentialTable } from '../../src/snapshot/credentials.ts';
+import { Snapshot } from '../../src/snapshot/snapshot.ts';
+
+/** Key as in the store (`routes/1`, `consumers/jack/credentials/c1`) → the resource. */
+export type Resources = Readonly<Record<string, object>>;
+
+export function createSnapshot(resources: Resources, added: readonly AnyPlugin[] = []): Snapshot {
+  const registry = createRegistry(undefined, added);
+  const credentials = new CredentialTable((name) => registry.get(name));
+  const metadata = new Map<string, Readonly<Record<string, unknown>>>();
+  const metrics = new TestMetrics();
+  const deps = (name: string, scope: string): PluginDeps => ({
+    credentials: credentials.indexOf(name),
+    scope,
+    metadata: () => metadata.get(name),
+    attributes: {},
+    log: { error: () => undefined, warn: () => undefined, info: () => undefined },
+    metrics,
+  });
+  const snapshot = new Snapshot({
+    routerMode: 'radixtree_uri',
+    plugins: { find: (name) => registry.get(name), deps },
+    credentials,
+    metadata,
+    target: { resolver: createNameResolver(), health: createHealthView(), compileVariable },
+    upstreamDefaults: { poolSize: 320, poolIdleTimeoutMs: 60_000, poolRequests: 1000 },
+    onSsl: () => undefined,
+  });
+  const changes = Object.entries(resources).map(([key, resource]) => {
+    const value = structuredClone(resource) as JsonObject;
+    const [kind = '', id = '', inner] = key.split('/');
+    // As the Admin API does; a consumer's id is its username.
+    if (kind !== 'consumers' || inner !== undefined) value['id'] ??= key.slice(key.lastIndexOf('/') + 1);
+    const problem = checkResource((inner ?? kind) as ResourceKind, value, registry, id);
+    if (problem !== undefined) throw new Error(`${key}: ${problem}`);
+    return { key, value: JSON.stringify(value) };
+  });
+  const errors = snapshot.apply(changes);
+  if (errors.length > 0) throw new Error(JSON.stringify(errors));
+  return snapshot;
+}

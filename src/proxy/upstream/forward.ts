@@ -127,7 +127,7 @@ export class Forward implements ResponseSink {
     times.upstreamConnectedAt = 0;
     const secure = (exchange.upstream.scheme ?? upstream.scheme) === 'https';
     const servername = secure ? sniName(upstreamHost(exchange, upstream, endpoint)) : '';
-    const key = `${endpoint.address}|${endpoint.port}${secure ? `|${upstream.poolPrefix}|${servername}` : ''}`;
+    const key = secure ? `${plainKey(endpoint)}|${upstream.poolPrefix}|${servername}` : plainKey(endpoint);
     const { pool } = this.#context;
     const pooled = this.#freshOnly ? undefined : pool.take(key, this);
     if (pooled !== undefined) {
@@ -354,7 +354,7 @@ export class Forward implements ResponseSink {
     const now = performance.now();
     this.#exchange.times.upstreamEnded = now;
     this.#exchange.times.ended = now;
-    this.#releaseEndpoint(false);
+    this.#releaseEndpoint(false, now);
     this.#connection = undefined;
   }
 
@@ -413,11 +413,11 @@ export class Forward implements ResponseSink {
     this.#context.onFailed(this.#exchange, error);
   }
 
-  #releaseEndpoint(failed: boolean): void {
+  #releaseEndpoint(failed: boolean, now = performance.now()): void {
     const endpoint = this.#endpoint;
     if (endpoint === undefined) return;
     this.#endpoint = undefined;
-    this.#upstream.target.done(endpoint, { latencyMs: performance.now() - this.#attemptStart, failed });
+    this.#upstream.target.done(endpoint, { latencyMs: now - this.#attemptStart, failed });
   }
 
   // ---- tunnel (101) -------------------------------------------------------------------------------------------------
@@ -465,6 +465,14 @@ function serialiseTrailers(fields: Fields): string {
     if (fields.known[i]?.kind === FieldKind.plain) text += `${fields.names[i] ?? ''}: ${fields.values[i] ?? ''}\r\n`;
   }
   return text;
+}
+
+const plainKeys = new WeakMap<Endpoint, string>();
+/** Pool key of an endpoint without TLS, made once. */
+function plainKey(endpoint: Endpoint): string {
+  let key = plainKeys.get(endpoint);
+  if (key === undefined) plainKeys.set(endpoint, (key = `${endpoint.address}|${endpoint.port}`));
+  return key;
 }
 
 /** RFC 6066 §3: no addresses in SNI. */

@@ -31,7 +31,10 @@ export function createAccessLog(options: AccessLogOptions): AccessLog {
   const { file, bufferBytes } = options;
   const onError = options.onError ?? ((error, lost) => void process.stderr.write(lostMessage(file, error, lost)));
   const format = compileLogFormat(options.format, options.escape);
-  const lines = createLineFile({ file, bufferBytes, onError });
+  // The default escape leaves only ASCII, so that the bytes are the characters.
+  // eslint-disable-next-line no-control-regex -- NUL is where ASCII begins
+  const ascii = options.escape === 'default' && /^[\u0000-\u007f]*$/.test(options.format);
+  const lines = createLineFile({ file, bufferBytes, ascii, onError });
   return {
     write(exchange) {
       lines.append(format(exchange));
@@ -92,9 +95,11 @@ export function compileLogFormat(format: string, escape: LogEscape): (exchange: 
     position = match.index + match[0].length;
     const name = match[1] ?? match[2] ?? '';
     const variable = compileVariable(name);
-    values.push(
-      plain.has(name) ? (exchange) => variable(exchange) ?? nothing : (exchange) => escaper(variable(exchange)),
-    );
+    if (plain.has(name)) values.push((exchange) => variable(exchange) ?? nothing);
+    else if (name === 'request') {
+      // The method is a token and the version ours: only the target can hold what is to be escaped.
+      values.push(({ method, target, httpVersion }) => `${method} ${escaper(target)} HTTP/${httpVersion}`);
+    } else values.push((exchange) => escaper(variable(exchange)));
   }
   const tail = `${text.slice(position)}\n`;
   return (exchange) => {

@@ -3,7 +3,8 @@
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const thousandths = Array.from({ length: 1000 }, (_, n) => `.${String(n).padStart(3, '0')}`);
 
-let second = -1;
+/** Milliseconds since 1970 at which the second that the texts show began. */
+let second = Infinity;
 let local = '';
 let iso = '';
 
@@ -27,9 +28,9 @@ export function formatSeconds(milliseconds: number): string {
 
 function refresh(): void {
   const now = Date.now();
-  const current = Math.floor(now / 1000);
-  if (current === second) return;
-  second = current;
+  const past = now - second;
+  if (past >= 0 && past < 1000) return;
+  second = now - (now % 1000);
   ({ local, iso } = formatInstant(new Date(now)));
 }
 

@@ -15,6 +15,7 @@ const running = new Set<ChildProcess>();
 
 export interface Child {
   readonly pid: number;
+  ended(): boolean;
   /** The last of what it wrote to stderr. */
   stderr(): string;
   stop(): Promise<void>;
@@ -28,15 +29,17 @@ export function startChild(core: number, command: string, args: readonly string[
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr = (stderr + chunk).slice(-4000)));
   child.once('exit', () => running.delete(child));
   if (child.pid === undefined) throw new Error(`cannot start ${command}`);
+  const ended = (): boolean => child.exitCode !== null || child.signalCode !== null;
   return {
     pid: child.pid,
+    ended,
     stderr: () => stderr,
     stop: async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const ended = once(child, 'exit');
+      if (ended()) return;
+      const exit = once(child, 'exit');
       child.kill('SIGTERM');
       const killer = setTimeout(() => child.kill('SIGKILL'), 10_000);
-      await ended;
+      await exit;
       clearTimeout(killer);
     },
   };
@@ -65,6 +68,7 @@ export async function waitUntil(
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await ready())) {
+    if (child.ended()) throw new Error(`it ended instead of getting ready\n${child.stderr()}`);
     if (performance.now() > deadline) throw new Error(`not ready after ${timeoutMs} ms\n${child.stderr()}`);
     await delay(everyMs);
   }

@@ -27,7 +27,7 @@ const scenarios: readonly Scenario[] = [proxy, churn, adminWrites, startTime, id
 
 const REQUIREMENTS: readonly Requirement[] = [
   { command: 'nginx', package: 'nginx-light' },
-  { command: '../lib/nginx/modules/ngx_http_lua_module.so', package: 'libnginx-mod-http-lua' },
+  { command: '/usr/lib/nginx/modules/ngx_http_lua_module.so', package: 'libnginx-mod-http-lua' },
   { command: 'wrk', package: 'wrk' },
   { command: 'taskset', package: 'util-linux' },
 ];

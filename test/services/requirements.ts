@@ -4,11 +4,11 @@
  * Invariant: with CI=true nothing is skipped for want of a program; it is installed, or the run fails.
  */
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import path from 'node:path';
 
 export interface Requirement {
-  /** Program looked up in PATH and in the sbin folders. */
+  /** Program looked up in PATH and in the sbin folders; an absolute path is a file that has to be there. */
   readonly command: string;
   /** Debian package that holds it. */
   readonly package: string;
@@ -22,6 +22,7 @@ export const TEST_REQUIREMENTS: readonly Requirement[] = [
 
 /** Absolute path of a program, or undefined; sbin counts although a user's PATH may leave it out. */
 export function findCommand(command: string): string | undefined {
+  if (path.isAbsolute(command)) return existsSync(command) ? command : undefined;
   const folders = [...(process.env['PATH'] ?? '').split(path.delimiter), '/usr/local/sbin', '/usr/sbin', '/sbin'];
   for (const folder of folders) {
     const candidate = path.join(folder, command);

@@ -93,6 +93,7 @@ describe('the file of the sqlite store', () => {
     const store = openStore();
     const other = spawnSync(process.execPath, [writer, dataDir], {
       encoding: 'utf8',
+      timeout: 10_000,
     });
     assert.equal(other.status, 1);
     assert.match(other.stderr, /gatewright\.db is in use by another process/);
@@ -211,7 +212,7 @@ describe('the file of the sqlite store', () => {
         return;
       }
     }
-    const child = spawnSync(process.execPath, [writer, dataDir], { ...user, encoding: 'utf8' });
+    const child = spawnSync(process.execPath, [writer, dataDir], { ...user, encoding: 'utf8', timeout: 10_000 });
     assert.equal(child.status, 1);
     assert.match(child.stderr, /StoreError: .*gatewright\.db is read-only; nothing was changed/);
   });

@@ -33,6 +33,8 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   proxy: ['plugins', ...PLUGIN_CONTRACT, 'secrets', 'observability', 'settings'],
   snapshot: ['proxy', 'plugins', ...PLUGIN_CONTRACT, 'store', 'secrets', 'observability', 'settings'],
   admin: ['plugins', ...PLUGIN_CONTRACT, 'store', 'snapshot', 'secrets', 'observability', 'settings'],
+  explain: ['snapshot', 'proxy', 'plugins', ...PLUGIN_CONTRACT, 'observability', 'settings'],
+  control: ['explain', 'proxy', 'plugins', ...PLUGIN_CONTRACT, 'store', 'observability', 'settings'],
   runners: [...PLUGIN_CONTRACT, 'observability', 'settings'],
   kubernetes: [...PLUGIN_CONTRACT, 'store', 'observability', 'settings'],
 };

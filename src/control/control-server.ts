@@ -58,18 +58,24 @@ async function list(store: Store, what: string, rest: readonly string[]): Promis
     : { status: 200, body: describe(entry) };
 }
 
+/** As APISIX answers: plugin metadata bare with its id, everything else with its key and indices. */
 function describe(entry: Entry): object {
+  const value = JSON.parse(entry.value, (name, member: unknown) =>
+    name === 'client_key' ? undefined : member,
+  ) as object;
+  if (entry.key.startsWith('plugin_metadata/')) return { ...value, id: entry.key.slice('plugin_metadata/'.length) };
   return {
     key: `/apisix/${entry.key}`,
-    value: JSON.parse(entry.value, (name, value: unknown) => (name === 'client_key' ? undefined : value)) as unknown,
+    value,
     createdIndex: entry.createdIndex,
     modifiedIndex: entry.modifiedIndex,
   };
 }
 
+/** Resources under their singular (`route`, `consumer_group`), as APISIX has them. */
 function schemas(registry: PluginRegistry): object {
   return {
-    main: resourceSchemas,
+    main: Object.fromEntries(Object.entries(resourceSchemas).map(([kind, schema]) => [kind.slice(0, -1), schema])),
     plugins: Object.fromEntries(
       registry.list().map(({ name, priority, version, type, schema, consumerSchema, metadataSchema }) => [
         name,

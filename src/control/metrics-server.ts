@@ -10,7 +10,7 @@ export function createMetricsServer(
   { uri }: { readonly uri: string },
 ): Server {
   return createJsonServer(async (method, segments) => {
-    if (method !== 'GET' || `/${segments.join('/')}` !== uri) return undefined;
+    if ((method !== 'GET' && method !== 'HEAD') || `/${segments.join('/')}` !== uri) return undefined;
     return {
       status: 200,
       contentType: prometheusContentType,

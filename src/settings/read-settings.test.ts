@@ -255,3 +255,7 @@ test('plugins: the list is kept as given, absent and null mean the default list'
   assert.deepEqual(read('plugins: [key-auth, public-api]').settings.plugins, ['key-auth', 'public-api']);
   assert.equal(read('plugins:').settings.plugins, undefined);
 });
+
+test('an empty allow_admin is refused: it could mean nobody or anybody', () => {
+  assert.equal(refusal('deployment:\n  admin:\n    allow_admin: []').path, 'deployment.admin.allow_admin');
+});

@@ -44,22 +44,23 @@ export interface Engine extends AsyncDisposable {
   connect(): Promise<RawClient>;
 }
 
-/** `intervalMs` of the time-outs' sweep is short, so that a test of one does not wait long. */
-export async function startEngine(handler: ConnectionHandler, limits: Partial<ClientLimits> = {}): Promise<Engine> {
+/** A handler of which a test gives what it needs. */
+export type EngineHandler = Pick<ConnectionHandler, 'onRequest'> & Partial<ConnectionHandler>;
+
+/** The sweep of time-outs is frequent, so that a test of one does not wait long. */
+export async function startEngine(handler: EngineHandler, limits: Partial<ClientLimits> = {}): Promise<Engine> {
   const deadlines = createDeadlines(5);
   const connections = new Set<ClientConnection>();
   const tracking: ConnectionHandler = {
     onAccept: (connection) => {
       connections.add(connection);
-      handler.onAccept(connection);
+      handler.onAccept?.(connection);
     },
     onRequest: (connection, head) => handler.onRequest(connection, head),
-    onBadRequest: (connection, error) => {
-      handler.onBadRequest(connection, error);
-    },
+    onBadRequest: (connection, error) => handler.onBadRequest?.(connection, error),
     onClose: (connection) => {
       connections.delete(connection);
-      handler.onClose(connection);
+      handler.onClose?.(connection);
     },
   };
   const server = await listen({ ip: '127.0.0.1', port: 0, setting: 'test' }, undefined, {
@@ -95,7 +96,7 @@ export async function closeServer(server: Server): Promise<void> {
 }
 
 /** Reads each body, then answers 200 with `METHOD target body-length` and the body itself. */
-export class EchoHandler implements ConnectionHandler {
+export class EchoHandler implements EngineHandler {
   readonly requests: SeenRequest[] = [];
   readonly errors: GatewayError[] = [];
   gone = 0;
@@ -141,10 +142,6 @@ export class EchoHandler implements ConnectionHandler {
 
   onBadRequest(_connection: ClientConnection, error: GatewayError): void {
     this.errors.push(error);
-  }
-
-  onClose(): void {
-    // Nothing is kept for a connection.
   }
 }
 

@@ -1,6 +1,7 @@
 /**
- * A client that writes exact bytes and reads exact bytes. Its response parser is its own, so that a test does not ask the
- * code under test for its opinion. Everything waits on events of the socket; nothing sleeps.
+ * One end of a socket that writes exact bytes and reads exact bytes: a client, or an upstream's side of a connection. Its
+ * message parser is its own, so that a test does not ask the code under test for its opinion. Everything waits on events of
+ * the socket; nothing sleeps.
  */
 import { connect, type Socket } from 'node:net';
 
@@ -12,6 +13,19 @@ export interface RawResponse {
   readonly fields: readonly (readonly [name: string, value: string])[];
   /** First value, by lower-case name. */
   header(name: string): string | undefined;
+  readonly body: Buffer;
+  readonly trailers: readonly (readonly [name: string, value: string])[];
+}
+
+export interface RawRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly version: string;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  /** First value, by lower-case name. */
+  header(name: string): string | undefined;
+  /** Every value, by lower-case name. */
+  all(name: string): string[];
   readonly body: Buffer;
   readonly trailers: readonly (readonly [name: string, value: string])[];
 }
@@ -102,6 +116,23 @@ export class RawClient {
     }
   }
 
+  /** The next whole request. */
+  async request(): Promise<RawRequest> {
+    for (;;) {
+      const parsed = parseRequest(this.received);
+      if (parsed !== undefined) {
+        this.received = this.received.subarray(parsed.end);
+        return parsed.request;
+      }
+      if (this.ended) throw new Error(`no whole request in ${JSON.stringify(this.text)}`);
+      await this.#more();
+    }
+  }
+
+  async untilClosed(): Promise<void> {
+    while (!this.closed) await this.#more();
+  }
+
   async #more(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#wake = resolve;
@@ -144,6 +175,30 @@ function parseResponse(
   }
   if (!ended) return undefined;
   return { response: { ...base, body: bytes.subarray(bodyStart), trailers: [] }, end: bytes.length };
+}
+
+function parseRequest(bytes: Buffer): { request: RawRequest; end: number } | undefined {
+  const headEnd = bytes.indexOf('\r\n\r\n');
+  if (headEnd < 0) return undefined;
+  const [requestLine = '', ...lines] = bytes.toString('latin1', 0, headEnd).split('\r\n');
+  const match = /^([A-Z-]+) (\S+) HTTP\/(1\.[01])$/.exec(requestLine);
+  if (match === null) throw new Error(`not a request line: ${JSON.stringify(requestLine)}`);
+  const [, method = '', target = '', version = ''] = match;
+  const fields = lines.map(splitField);
+  const all = (name: string): string[] =>
+    fields.filter(([field]) => field.toLowerCase() === name).map(([, value]) => value);
+  const header = (name: string): string | undefined => all(name)[0];
+  const base = { method, target, version, fields, header, all };
+  const bodyStart = headEnd + 4;
+  const length = header('content-length');
+  if (header('transfer-encoding') === 'chunked') {
+    if (length !== undefined) throw new Error('a request with both framings');
+    const chunked = parseChunked(bytes, bodyStart);
+    return chunked && { request: { ...base, body: chunked.body, trailers: chunked.trailers }, end: chunked.end };
+  }
+  const end = bodyStart + Number(length ?? 0);
+  if (bytes.length < end) return undefined;
+  return { request: { ...base, body: bytes.subarray(bodyStart, end), trailers: [] }, end };
 }
 
 function parseChunked(bytes: Buffer, from: number): { body: Buffer; trailers: FieldList; end: number } | undefined {

@@ -156,7 +156,7 @@ export async function check(options: StartOptions): Promise<number> {
       onWarning: (message) => process.stderr.write(`warning: ${message}\n`),
     });
     const feed = new Feed({ store, registry, monitor: undefined, log, healthChecks: false });
-    for await (const piece of feed.load()) void piece;
+    await drain(feed.load());
     await store.close();
     problems.push(...feed.problems);
     if (problems.length > 0) {
@@ -166,6 +166,12 @@ export async function check(options: StartOptions): Promise<number> {
   }
   process.stdout.write(`${settings.configFile ?? 'the default settings'}: ok\n`);
   return 0;
+}
+
+/** Reads a load to its end for its findings. */
+async function drain(pieces: AsyncIterable<unknown>): Promise<void> {
+  const iterator = pieces[Symbol.asyncIterator]();
+  while (!((await iterator.next()).done ?? false));
 }
 
 /** APISIX keeps its settings in conf/config.yaml under the working directory. */

@@ -3,6 +3,7 @@
  * Order of life: changes until the first full configuration → listen → serve → stop: drain, exit.
  */
 import type { Server } from 'node:net';
+import type { SecureContext } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
 import { compileAddressMatcher } from './address/cidr.ts';
 import { observeProxy } from './gateway-metrics.ts';
@@ -134,10 +135,7 @@ async function startListening(): Promise<void> {
         maxVersion: settings.tls.maxVersion,
         ciphers: settings.tls.ciphers,
         ALPNProtocols: ['http/1.1'],
-        SNICallback: (
-          name: string,
-          done: (error: Error | null, context?: import('node:tls').SecureContext) => void,
-        ) => {
+        SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => {
           const context = certificates.find(name);
           if (context === undefined) done(new Error('no certificate for this name'));
           else done(null, context);

@@ -154,7 +154,7 @@ class Explanation {
   }
 
   async #steps(steps: readonly Step[]): Promise<Reply | undefined> {
-    return runSteps(steps, this.#exchange, this.#trail, () => undefined);
+    return runSteps(steps, this.#exchange, this.#trail, noLog);
   }
 
   async #holding(active: ActivePipeline, run: () => Promise<Reply | undefined>): Promise<Reply | undefined> {
@@ -190,3 +190,6 @@ class Explanation {
 function release(pipeline: Pipeline): void {
   if (--pipeline.users === 0 && pipeline.retired) pipeline.dispose();
 }
+
+/** The trail has the verdict, without what the exception says: that may hold a secret. */
+const noLog = { pluginFailed: (): void => undefined };

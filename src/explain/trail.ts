@@ -33,10 +33,6 @@ export class Trail implements StepObserver {
     this.#ended.set(step, { verdict, reason, detail: reply?.detail });
   }
 
-  onFailure(): void {
-    // `onStep` has it, without what the exception says: that may hold a secret.
-  }
-
   steps(): ExplainStep[] {
     const { global, route } = this.#active ?? { global: undefined, route: undefined };
     const listed = (global?.access ?? []).map((step) => this.#row(step, 'global_rule'));

@@ -96,7 +96,11 @@ export class Proxy implements ConnectionHandler {
     }
     this.inFlight++;
     const running = new RunningExchange(exchange, this.#options, this.#context);
-    running.start();
+    try {
+      running.start();
+    } catch (error) {
+      running.failUnexpectedly(error);
+    }
     return running;
   }
 
@@ -157,6 +161,14 @@ class RunningExchange implements ExchangeListener {
 
   onDrain(): void {
     this.#forward?.clientDrained();
+  }
+
+  /** A defect of the gateway itself: the request fails closed, the connection and the worker live on. */
+  failUnexpectedly(error: unknown): void {
+    this.#options.log.pluginFailed('gateway', 'request', error);
+    this.#forward?.abort();
+    if (this.#exchange.connection.responding || this.#exchange.finished) this.#exchange.connection.abortResponse();
+    else this.#fail(new GatewayError('PLUGIN_FAILED'));
   }
 
   start(): void {
@@ -294,14 +306,18 @@ class RunningExchange implements ExchangeListener {
 
   /** Goes on with `next` when every step passed; answers when one refused. */
   #run(steps: readonly Step[], next: () => void): void {
-    const result = runSteps(steps, this.#exchange, this.#exchange.observer, this.#context.onPluginFailure);
+    const result = runSteps(steps, this.#exchange, this.#exchange.observer, this.#options.log);
     if (result === undefined) next();
     else if (result instanceof Promise) {
-      void result.then((reply) => {
-        if (this.#gone) return;
-        if (reply === undefined) next();
-        else this.#refuse(reply);
-      });
+      result
+        .then((reply) => {
+          if (this.#gone) return;
+          if (reply === undefined) next();
+          else this.#refuse(reply);
+        })
+        .catch((error: unknown) => {
+          this.failUnexpectedly(error);
+        });
     } else this.#refuse(result);
   }
 

@@ -54,7 +54,13 @@ function bind(
   fromConsumer: boolean,
 ): BoundPlugin {
   const state: unknown = plugin.compile(config, source.deps(plugin.name, scope));
-  const { rewrite, access, beforeProxy, headerFilter, bodyFilter, log, dispose } = plugin;
+  const rewrite = plugin.rewrite?.bind(plugin);
+  const access = plugin.access?.bind(plugin);
+  const beforeProxy = plugin.beforeProxy?.bind(plugin);
+  const headerFilter = plugin.headerFilter?.bind(plugin);
+  const bodyFilter = plugin.bodyFilter?.bind(plugin);
+  const log = plugin.log?.bind(plugin);
+  const dispose = plugin.dispose?.bind(plugin);
   const filter = meta?.['filter'];
   const priority = meta?.['priority'];
   return {

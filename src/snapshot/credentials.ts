@@ -80,7 +80,11 @@ export class CredentialTable {
     const consumer = this.#consumers.get(username);
     const compiled = consumer === undefined ? [] : this.#compile(resource.plugins, identity(consumer.resource, id));
     let credentials = this.#credentials.get(username);
-    if (credentials === undefined) this.#credentials.set(username, (credentials = new Map()));
+    if (credentials === undefined)
+      this.#credentials.set(
+        username,
+        (credentials = new Map<string, { readonly resource: Credential; owned: Owned[] }>()),
+      );
     this.#drop(credentials.get(id)?.owned);
     credentials.set(id, { resource, owned: this.#insert(compiled) });
   }
@@ -94,7 +98,7 @@ export class CredentialTable {
 
   #index(plugin: string): Map<string, IndexedCredential> {
     let index = this.#byPlugin.get(plugin);
-    if (index === undefined) this.#byPlugin.set(plugin, (index = new Map()));
+    if (index === undefined) this.#byPlugin.set(plugin, (index = new Map<string, IndexedCredential>()));
     return index;
   }
 
@@ -108,7 +112,7 @@ export class CredentialTable {
       if (definition === undefined) continue;
       let result;
       try {
-        result = definition.compile(config as never);
+        result = definition.compile(config);
       } catch (error) {
         throw new ConfigError(`plugin ${name}: ${error instanceof Error ? error.message : String(error)}`, {
           cause: error,

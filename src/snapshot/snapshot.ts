@@ -115,16 +115,16 @@ export class Snapshot {
     switch (kind) {
       case 'routes':
         if (text === undefined || value === undefined) this.#removeRoute(id);
-        else this.#putRoute(id, text, value as Route);
+        else this.#putRoute(id, text, value);
         break;
       case 'services':
-        this.#setOrDelete(this.#services, id, value as Service | undefined);
+        this.#setOrDelete(this.#services, id, value);
         this.#dropUpstream(key);
         this.#dependents.setOne(`service:${id}`, (value as Service | undefined)?.upstream_id, 'upstreams');
         this.#refreshRoutes(key, true);
         break;
       case 'upstreams':
-        this.#setOrDelete(this.#upstreams, id, value as Upstream | undefined);
+        this.#setOrDelete(this.#upstreams, id, value);
         this.#dropUpstream(key);
         this.#refreshRoutes(key, false);
         for (const user of this.#dependents.of(key))
@@ -148,7 +148,7 @@ export class Snapshot {
         else this.#options.metadata.set(id, value as Record<string, unknown>);
         break;
       case 'ssls':
-        this.#applySsl(id, value as Ssl | undefined);
+        this.#applySsl(id, value);
         break;
       default:
       // secrets and protos are stored; nothing on the request path reads them yet.

@@ -65,8 +65,8 @@ describe('mission 1: basic-auth', () => {
     assert.equal(response.body, '<html></html>');
     const seen = upstream.requests.at(-1);
     assert.equal(seen?.url, '/');
-    assert.equal(seen?.headers['x-consumer-username'], 'nexus_bauth');
-    assert.equal(seen?.headers.host, 'ops.youdianzhishi.com');
+    assert.equal(seen.headers['x-consumer-username'], 'nexus_bauth');
+    assert.equal(seen.headers.host, 'ops.youdianzhishi.com');
   });
 });
 

@@ -432,7 +432,11 @@ export class ClientConnection implements Expiring {
       head.bodyLength === BodyLength.chunked ? new ChunkedDecoder('REQUEST_MALFORMED', this.#limits) : undefined;
     const listener = this.#handler.onRequest(this, head);
     // onRequest may have answered already; the listener is only for what is still under way.
-    if (this.#state === ConnectionState.active || this.#state === ConnectionState.tunnel) this.#listener = listener;
+    if (this.#underWay()) this.#listener = listener;
+  }
+
+  #underWay(): boolean {
+    return this.#state === ConnectionState.active || this.#state === ConnectionState.tunnel;
   }
 
   #readBodyBytes(bytes: Buffer, from: number): number {

@@ -370,7 +370,8 @@ function offeredUpgrade(value: string | undefined): string | undefined {
   return value !== undefined && /(?:^|[,\s])h2c?(?:$|[,\s/])/i.test(value) ? undefined : value;
 }
 
-function incomplete(bytes: number, limits: HeadLimits): undefined {
+/** Nothing to return yet, unless it is too much already. */
+function incomplete(bytes: number, limits: HeadLimits): RequestHead | undefined {
   if (bytes > limits.maxHeadBytes) throw new GatewayError('REQUEST_HEADERS_TOO_LARGE');
   return undefined;
 }

@@ -10,7 +10,10 @@ import type { Step } from './compiled.ts';
 export interface StepObserver {
   /** A step ended: 'passed', 'refused', 'failed' or 'skipped' (its `_meta.filter` did not match). */
   onStep(step: Step, verdict: 'passed' | 'refused' | 'failed' | 'skipped', reply: Reply | undefined): void;
-  onFailure(step: Step, error: unknown): void;
+}
+
+export interface FailureLog {
+  pluginFailed(name: string, phase: string, error: unknown): void;
 }
 
 /** Undefined: all steps let the request pass. */
@@ -18,7 +21,7 @@ export function runSteps(
   steps: readonly Step[],
   exchange: ProxyExchange,
   observer: StepObserver | undefined,
-  onFailure: (name: string, phase: string, error: unknown) => void,
+  log: FailureLog,
   from = 0,
 ): Reply | undefined | Promise<Reply | undefined> {
   for (let i = from; i < steps.length; i++) {
@@ -32,7 +35,7 @@ export function runSteps(
       }
       result = step.run(exchange);
     } catch (error) {
-      return failed(step, error, observer, onFailure);
+      return failed(step, error, observer, log);
     }
     if (result === undefined) {
       observer?.onStep(step, 'passed', undefined);
@@ -43,9 +46,9 @@ export function runSteps(
         (reply) => {
           if (reply !== undefined) return refused(step, reply, observer);
           observer?.onStep(step, 'passed', undefined);
-          return runSteps(steps, exchange, observer, onFailure, i + 1);
+          return runSteps(steps, exchange, observer, log, i + 1);
         },
-        (error: unknown) => failed(step, error, observer, onFailure),
+        (error: unknown) => failed(step, error, observer, log),
       );
     }
     return refused(step, result, observer);
@@ -65,9 +68,9 @@ function failed(
   step: Step,
   error: unknown,
   observer: StepObserver | undefined,
-  onFailure: (name: string, phase: string, error: unknown) => void,
+  log: FailureLog,
 ): Reply {
-  onFailure(step.plugin.name, step.phase, error);
+  log.pluginFailed(step.plugin.name, step.phase, error);
   const failure =
     error instanceof GatewayError ? error : new GatewayError('PLUGIN_FAILED', step.plugin.name, { cause: error });
   const reply: Reply = {

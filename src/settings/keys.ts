@@ -282,7 +282,6 @@ export const keys = {
 
   'gatewright.limits.header_size': key(size, 32_768, 'Largest request head.', '32k'),
   'gatewright.limits.header_count': key(integer(1), 200, 'Most header fields in a request.'),
-  'gatewright.limits.target_size': key(size, 8192, 'Longest request-target.', '8k'),
   'gatewright.limits.keepalive_requests': key(integer(0), 0, 'Requests on one client connection; 0: no limit.'),
 } as const;
 

@@ -3,10 +3,35 @@
  * `harmless` values ask for what happens anyway, and are not worth a warning; nor are null and ''.
  */
 
+import type { KeyName } from './keys.ts';
+
 export interface NotHonoured {
   readonly reason: string;
   readonly harmless?: readonly unknown[];
 }
+
+/**
+ * Keys that are read and checked already, while what they ask for is not there yet. `happens` is the value that describes what does
+ * happen: any other is one warning. Whoever builds the feature takes its line out.
+ */
+export const notYetInEffect: Readonly<
+  Partial<Record<KeyName, { readonly happens: unknown; readonly reason: string }>>
+> = {
+  'apisix.enable_http2': { happens: false, reason: 'HTTP/2 is not available yet' },
+  'apisix.ssl.enable_http2': { happens: false, reason: 'HTTP/2 is not available yet' },
+  'apisix.normalize_uri_like_servlet': { happens: false, reason: 'not available yet' },
+  'apisix.delete_uri_tail_slash': { happens: false, reason: 'not available yet' },
+  'apisix.ssl.ssl_trusted_certificate': { happens: 'system', reason: 'not available yet' },
+  'apisix.data_encryption.enable_encrypt_fields': {
+    happens: false,
+    reason: 'fields are not encrypted where they are stored yet',
+  },
+  'apisix.data_encryption.keyring': {
+    happens: undefined,
+    reason: 'fields are not encrypted where they are stored yet',
+  },
+  'deployment.admin.enable_admin_ui': { happens: false, reason: 'the dashboard is not available yet' },
+};
 
 const nginxOnly = 'belongs to nginx and has no counterpart here';
 const notYet = 'not available yet';

@@ -259,3 +259,10 @@ test('plugins: the list is kept as given, absent and null mean the default list'
 test('an empty allow_admin is refused: it could mean nobody or anybody', () => {
   assert.equal(refusal('deployment:\n  admin:\n    allow_admin: []').path, 'deployment.admin.allow_admin');
 });
+
+test('a key whose feature is not there yet is warned of, unless it asks for what happens anyway', () => {
+  assert.deepEqual(warningsOf('apisix:\n  enable_http2: false\n  normalize_uri_like_servlet: false\n'), []);
+  assert.deepEqual(warningsOf('apisix:\n  normalize_uri_like_servlet: true\n'), [
+    '2: apisix.normalize_uri_like_servlet: has no effect: not available yet',
+  ]);
+});

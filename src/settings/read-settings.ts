@@ -10,7 +10,7 @@ import { formatPath, parseSettingsDocument, type Path, type SettingsDocument } f
 import { keys, type KeyName, type KeyValue } from './keys.ts';
 import { isMapping, type KindContext } from './kinds.ts';
 import type { ListenEntry } from './listen.ts';
-import { notHonoured } from './not-honoured.ts';
+import { notHonoured, notYetInEffect } from './not-honoured.ts';
 import {
   SettingsError,
   type Address,
@@ -84,6 +84,8 @@ function readValues(document: SettingsDocument, warn: (path: Path, reason: strin
     if (value !== undefined) given.add(name);
     const absent = value === undefined || (value === null && kind.acceptsNull !== true);
     parsed.set(name, absent ? initial : kind.parse(value, context));
+    const pending = notYetInEffect[name as KeyName];
+    if (pending !== undefined && !absent && value !== pending.happens) context.warn(`has no effect: ${pending.reason}`);
   }
   return {
     get: <N extends KeyName>(name: N) => parsed.get(name) as KeyValue<N>,
@@ -164,7 +166,6 @@ function buildSettings(
     client: {
       headerBytes: get('gatewright.limits.header_size'),
       headerCount: get('gatewright.limits.header_count'),
-      targetBytes: get('gatewright.limits.target_size'),
       bodyBytes: get('nginx_config.http.client_max_body_size'),
       headerTimeoutMs: get('nginx_config.http.client_header_timeout'),
       bodyTimeoutMs: get('nginx_config.http.client_body_timeout'),

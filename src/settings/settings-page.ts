@@ -3,8 +3,8 @@
  * Not on the request path, and not loaded by the gateway.
  */
 import { writeFileSync } from 'node:fs';
-import { keys, type Key } from './keys.ts';
-import { notHonoured } from './not-honoured.ts';
+import { keys, type Key, type KeyName } from './keys.ts';
+import { notHonoured, notYetInEffect } from './not-honoured.ts';
 
 const introduction = `# Settings
 
@@ -24,7 +24,8 @@ This page is made from the code (\`node src/settings/settings-page.ts\`).
 /** The whole page, ending in a newline. */
 export function renderSettingsPage(): string {
   const rows = Object.entries(keys).map(
-    ([name, key]) => `| \`${name}\` | ${cell(key.kind.name)} | ${cell(showDefault(key))} | ${cell(key.meaning)} |`,
+    ([name, key]) =>
+      `| \`${name}\` | ${cell(key.kind.name)} | ${cell(showDefault(key))} | ${cell(key.meaning)}${pending(name)} |`,
   );
   const ignored = Object.entries(notHonoured).map(([name, { reason }]) => `| \`${name}\` | ${cell(reason)} |`);
   return [
@@ -46,6 +47,12 @@ function showDefault({ kind, initial, unset }: Key): string {
   if (kind.name === 'time' && typeof initial === 'number') return `${String(initial / 1000)}s`;
   if (Array.isArray(initial)) return initial.length === 0 ? 'none' : initial.join(', ');
   return typeof initial === 'string' ? `\`${initial}\`` : String(initial);
+}
+
+/** What the reader must know where the feature is not there yet. */
+function pending(name: string): string {
+  const entry = notYetInEffect[name as KeyName];
+  return entry === undefined ? '' : ` **No effect yet**: ${cell(entry.reason)}.`;
 }
 
 const cell = (text: string): string => text.replaceAll('|', '\\|');

@@ -59,7 +59,6 @@ export type LogLevel = 'debug' | 'info' | 'notice' | 'warn' | 'error' | 'crit' |
 export interface ClientLimits {
   readonly headerBytes: number;
   readonly headerCount: number;
-  readonly targetBytes: number;
   /** 0: no limit. */
   readonly bodyBytes: number;
   /** To receive the whole head. */

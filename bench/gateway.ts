@@ -3,6 +3,9 @@ import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import path from 'node:path';
+import { createRegistry } from '../src/plugins/registry.ts';
+import { checkResource } from '../src/resources/check.ts';
+import type { JsonObject, ResourceKind } from '../src/resources/resource.ts';
 import { openStore } from '../src/store/open.ts';
 import { freePorts, SERVER_CORE, startChild, temporaryFolder, waitUntil } from './child.ts';
 import { apiKey, routePath, TARGET, type RunningSystem, type System } from './system.ts';
@@ -71,17 +74,17 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
   const from = performance.now();
   const child = startChild(SERVER_CORE, process.execPath, args);
-  await waitUntil(child, () => answersOk(statusPort, '/status/ready'), 180_000);
-  return {
-    pid: child.pid,
-    port,
-    adminPort,
-    readyMs: performance.now() - from,
-    stop: async () => {
-      await child.stop();
-      await remove();
-    },
+  const stop = async (): Promise<void> => {
+    await child.stop();
+    await remove();
   };
+  try {
+    await waitUntil(child, () => answersOk(statusPort, '/status/ready'), 180_000);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return { pid: child.pid, port, adminPort, readyMs: performance.now() - from, stop };
 }
 
 async function answersOk(port: number, target: string): Promise<boolean> {
@@ -105,16 +108,20 @@ function standaloneDocument(resources: Resources): string {
   return JSON.stringify(document);
 }
 
-/** A thousand resources a commit: writing them is not what is measured. */
+/** What the Admin API would have stored, a thousand resources a commit: writing them is not what is measured. */
 async function fillStore(dataDir: string, resources: Resources): Promise<void> {
   const report = (message: string): never => {
     throw new Error(message);
   };
   const store = await openStore({ kind: 'sqlite', dataDir }, { onError: report, onWarning: report });
-  const puts = Array.from(resources, ([key, value]) => {
-    const id = key.split('/')[1] ?? '';
-    const stored = key.startsWith('consumers/') ? value : { id, ...value };
-    return { type: 'put' as const, key, value: JSON.stringify(stored) };
+  const registry = createRegistry(undefined);
+  const puts = Array.from(resources, ([key, resource]) => {
+    const [kind, id] = key.split('/') as [ResourceKind, string];
+    const value = structuredClone(kind === 'consumers' ? resource : { id, ...resource }) as JsonObject;
+    // Writes the defaults into it, as the Admin API does.
+    const problem = checkResource(kind, value, registry);
+    if (problem !== undefined) throw new Error(`${key}: ${problem}`);
+    return { type: 'put' as const, key, value: JSON.stringify(value) };
   });
   for (let at = 0; at < puts.length; at += 1000) await store.commit(puts.slice(at, at + 1000));
   await store.close();

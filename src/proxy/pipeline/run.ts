@@ -64,12 +64,7 @@ function refused(step: Step, reply: Reply, observer: StepObserver | undefined): 
   return reply.reason === undefined ? { ...reply, reason } : reply;
 }
 
-function failed(
-  step: Step,
-  error: unknown,
-  observer: StepObserver | undefined,
-  log: FailureLog,
-): Reply {
+function failed(step: Step, error: unknown, observer: StepObserver | undefined, log: FailureLog): Reply {
   log.pluginFailed(step.plugin.name, step.phase, error);
   const failure =
     error instanceof GatewayError ? error : new GatewayError('PLUGIN_FAILED', step.plugin.name, { cause: error });

@@ -114,7 +114,8 @@ export class UpstreamConnection implements Expiring {
       });
     }
     this.#socket.on('drain', () => {
-      if (this.#state === ConnectionState.busy && this.#requestDone) this.deadline = this.#deadlines.after(this.#readTimeoutMs);
+      if (this.#state === ConnectionState.busy && this.#requestDone)
+        this.deadline = this.#deadlines.after(this.#readTimeoutMs);
       this.#sink?.onDrain();
     });
     this.#socket.on('end', () => {

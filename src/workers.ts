@@ -1,7 +1,7 @@
 /**
  * The control plane's side of the data-plane threads: starts them, gives every one the same configuration in the same order,
- * knows which revision each serves, replaces one that dies, stops them.
- * Invariant: `publish(revision)` resolves only when every live worker serves that revision or a later one.
+ * knows which revision each serves, replaces one that dies or is stuck, stops them.
+ * Invariant: `publish(revision)` resolves only when no worker serves an older revision, and always resolves.
  */
 import { Worker } from 'node:worker_threads';
 import type { ExplainReport, ExplainRequest } from './explain/report.ts';
@@ -22,6 +22,10 @@ export interface WorkersOptions {
   readonly healthNow: () => readonly HealthMessage[];
   readonly onOutcome: (key: string, label: string, outcome: PassiveOutcome) => void;
   readonly onRejected: (errors: readonly SnapshotError[]) => void;
+  /** What a thread runs; default: `worker.ts` beside this file. */
+  readonly entry?: URL;
+  /** A worker that owes an answer for this long is stuck, and is ended and replaced; default 10,000. */
+  readonly answerTimeoutMs?: number;
 }
 
 interface Handle {
@@ -32,14 +36,20 @@ interface Handle {
   listening: boolean;
   /** The piece of the first load that was sent last has been applied, or the worker is gone. */
   onPiece: (() => void) | undefined;
-  /** Changes that came while it was being given everything; undefined once it is up to date. */
+  /** Changes that came while it was being given everything; undefined once it is up to date, and may serve. */
   backlog: Extract<ToWorker, { type: 'changes' }>[] | undefined;
+  /** Answers that are due, and the time-out of the next one. */
+  owed: number;
+  patience: NodeJS.Timeout | undefined;
 }
 
 /** Short-lived objects of a request die young anyway: a small nursery stays in the cache and keeps a worker lean. */
 const youngGenerationMb = 12;
 /** A worker that dies again at once is not started more often than this. */
 const restartDelayMs = 200;
+/** Applying 100,000 routes takes a second or two. */
+const answerTimeoutMs = 10_000;
+const defaultEntry = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
 export class Workers {
   readonly #options: WorkersOptions;
@@ -91,7 +101,7 @@ export class Workers {
   send(revision: number, changes: readonly SnapshotChange[]): void {
     this.#revision = revision;
     for (const handle of this.#handles) {
-      if (handle.backlog === undefined) post(handle, { type: 'changes', revision, changes });
+      if (handle.backlog === undefined) this.#expect(handle, { type: 'changes', revision, changes });
       else handle.backlog.push({ type: 'changes', revision, changes });
     }
   }
@@ -147,15 +157,21 @@ export class Workers {
 
   async #spawn(number: number): Promise<void> {
     const { settings, log } = this.#options;
-    const thread = new Worker(
-      new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url),
-      {
-        workerData: { settings },
-        resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
-        name: `gatewright-${number}`,
-      },
-    );
-    const handle: Handle = { thread, number, applied: -1, listening: false, onPiece: undefined, backlog: [] };
+    const thread = new Worker(this.#options.entry ?? defaultEntry, {
+      workerData: { settings },
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+      name: `gatewright-${number}`,
+    });
+    const handle: Handle = {
+      thread,
+      number,
+      applied: -1,
+      listening: false,
+      onPiece: undefined,
+      backlog: [],
+      owed: 0,
+      patience: undefined,
+    };
     this.#handles.add(handle);
     const listening = new Promise<void>((resolve) => {
       thread.on('message', (message: FromWorker) => {
@@ -185,12 +201,12 @@ export class Workers {
       const taken = new Promise<void>((resolve) => {
         handle.onPiece = resolve;
       });
-      post(handle, { type: 'changes', revision: changes.length === 0 ? revision : -1, changes });
+      this.#expect(handle, { type: 'changes', revision: changes.length === 0 ? revision : -1, changes });
       await taken;
       if (!this.#handles.has(handle)) return;
     }
     this.#revision = Math.max(this.#revision, loaded);
-    for (const change of handle.backlog ?? []) if (change.revision > loaded) post(handle, change);
+    for (const change of handle.backlog ?? []) if (change.revision > loaded) this.#expect(handle, change);
     handle.backlog = undefined;
     post(handle, { type: 'listen' });
     await listening;
@@ -199,13 +215,18 @@ export class Workers {
   #onMessage(handle: Handle, message: FromWorker): void {
     switch (message.type) {
       case 'applied':
+        this.#answered(handle);
         handle.applied = Math.max(handle.applied, message.revision);
         handle.onPiece?.();
         if (message.errors.length > 0) this.#options.onRejected(message.errors);
         this.#settle();
         break;
       case 'listen-failed':
-        this.#listenFailure?.(new Error(message.message));
+        if (this.#listenFailure !== undefined) this.#listenFailure(new Error(message.message));
+        else {
+          this.#options.log.error('worker cannot listen', { worker: handle.number, reason: message.message });
+          void handle.thread.terminate();
+        }
         break;
       case 'outcome':
         this.#options.onOutcome(message.key, message.label, message.outcome);
@@ -215,6 +236,7 @@ export class Workers {
         break;
       case 'metrics':
       case 'explained':
+        this.#answered(handle);
         this.#replies.get(message.id)?.(message);
         break;
       default:
@@ -223,21 +245,55 @@ export class Workers {
 
   #onExit(handle: Handle, code: number): void {
     this.#handles.delete(handle);
+    clearTimeout(handle.patience);
     handle.onPiece?.();
     this.#settle();
     if (this.#stopping) return;
+    if (this.#listenFailure !== undefined) {
+      this.#listenFailure(new Error(`worker ${handle.number} ended while it was started (code ${code})`));
+      return;
+    }
     this.#options.log.error('worker ended, starting another', { worker: handle.number, code });
     setTimeout(() => {
-      if (!this.#stopping)
-        void this.#spawn(handle.number).catch((error: unknown) => {
-          this.#options.log.error('worker could not be started', { error: String(error) });
-        });
+      if (!this.#stopping) this.#replace(handle.number);
     }, restartDelayMs).unref();
   }
 
+  #replace(number: number): void {
+    this.#spawn(number).catch((error: unknown) => {
+      this.#options.log.error('worker could not be given the configuration', { worker: number, error: String(error) });
+      // Its end starts the next one.
+      for (const handle of this.#handles) if (handle.number === number) void handle.thread.terminate();
+    });
+  }
+
+  /** A worker that is still being given everything serves nothing yet. */
   #servedByAll(revision: number): boolean {
-    for (const handle of this.#handles) if (handle.applied < revision) return false;
+    for (const handle of this.#handles) if (handle.backlog === undefined && handle.applied < revision) return false;
     return true;
+  }
+
+  /** Sends what the worker must answer. */
+  #expect(handle: Handle, message: ToWorker): void {
+    handle.owed++;
+    if (handle.patience === undefined) this.#awaitAnswer(handle);
+    post(handle, message);
+  }
+
+  #answered(handle: Handle): void {
+    handle.owed--;
+    clearTimeout(handle.patience);
+    handle.patience = undefined;
+    if (handle.owed > 0) this.#awaitAnswer(handle);
+  }
+
+  /** A worker that is stuck can neither serve nor be told anything: its connections are lost already. */
+  #awaitAnswer(handle: Handle): void {
+    handle.patience = setTimeout(() => {
+      this.#options.log.error('worker does not answer, ending it', { worker: handle.number });
+      void handle.thread.terminate();
+    }, this.#options.answerTimeoutMs ?? answerTimeoutMs);
+    handle.patience.unref();
   }
 
   #settle(): void {
@@ -261,7 +317,7 @@ export class Workers {
       };
       this.#replies.set(id, done);
       handle.thread.once('exit', onExit);
-      post(handle, message(id));
+      this.#expect(handle, message(id));
     });
   }
 }

@@ -2,6 +2,7 @@
  * One data-plane thread: snapshot, proxy, listeners. Wiring only; told what to do by the control plane (`workers.ts`).
  * Order of life: changes until the first full configuration → listen → serve → stop: drain, exit.
  */
+import { constants } from 'node:crypto';
 import type { Server } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -67,6 +68,11 @@ const pluginDeps = (name: string, scope: string): PluginDeps => ({
   attributes: pluginAttributes(settings, name),
   log: log.child({ plugin: name, scope }),
   metrics,
+  plugins: {
+    get: (other) => registry.get(other),
+    list: () => registry.list(),
+    deps: (other) => pluginDeps(other, scope),
+  },
 });
 
 const snapshot = new Snapshot({
@@ -135,6 +141,7 @@ async function startListening(): Promise<void> {
         maxVersion: settings.tls.maxVersion,
         ciphers: settings.tls.ciphers,
         ALPNProtocols: ['http/1.1'],
+        ...(settings.tls.sessionTickets ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }),
         SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => {
           const context = certificates.find(name);
           if (context === undefined) done(new Error('no certificate for this name'));

@@ -30,6 +30,8 @@ export {
   type Metrics,
   type PhaseResult,
   type Plugin,
+  type PluginAccess,
+  type PluginApi,
   type PluginDeps,
   type PluginLog,
   type Reply,

@@ -44,6 +44,25 @@ export interface PluginDeps<CredentialState = unknown> {
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly log: PluginLog;
   readonly metrics: Metrics;
+  /** The other plugins, for one that runs them or exposes their APIs. */
+  readonly plugins: PluginAccess;
+}
+
+/** The enabled plugins, as one plugin may use another. */
+export interface PluginAccess {
+  get(name: string): AnyPlugin | undefined;
+  list(): Iterable<AnyPlugin>;
+  /** What plugin `name` would be given at the same place of configuration. */
+  deps(name: string): PluginDeps;
+}
+
+/** An API inside the gateway. No client reaches it but by a route that carries `public-api`. */
+export interface PluginApi {
+  readonly methods: readonly string[];
+  /** Exact path, `/apisix/plugin/…` by custom. */
+  readonly uri: string;
+  /** `deps`: those of the plugin that offers the API. */
+  handler(exchange: Exchange, deps: PluginDeps<never>): Reply | Promise<Reply>;
 }
 
 export interface PluginLog {
@@ -74,6 +93,8 @@ export interface Histogram {
 export interface CredentialDefinition<CredentialConfig, CredentialState> {
   /** `indexKey`: unique among all consumers for this plugin; a second owner is refused when written. Never the plain secret of key-auth: a digest. */
   compile(config: CredentialConfig): { indexKey: string; state: CredentialState };
+  /** Fills in what the writer left to the gateway (a random secret), so that it is stored. Runs after the schema, before compile. */
+  complete?(config: CredentialConfig): void;
 }
 
 export interface Plugin<Config = never, State = unknown, CredentialConfig = never, CredentialState = unknown> {
@@ -88,6 +109,10 @@ export interface Plugin<Config = never, State = unknown, CredentialConfig = neve
   readonly consumerSchema?: JsonSchema;
   readonly metadataSchema?: JsonSchema;
   readonly credential?: CredentialDefinition<CredentialConfig, CredentialState>;
+  /** Internal APIs; none is exposed by being declared. */
+  readonly apis?: readonly PluginApi[];
+  /** Configurations of other plugins inside this one's, `[name, configuration]`: checked and given their defaults as if they stood beside it. */
+  nested?(config: Config): Iterable<readonly [string, object]>;
   /** Runs in the control plane too, to refuse bad configuration when it is written: no I/O, no timers. Throws ConfigError. */
   compile(config: Config, deps: PluginDeps<CredentialState>): State;
   dispose?(state: State): void;

@@ -18,7 +18,8 @@ export interface CheckablePlugin {
   readonly schema: JsonSchema;
   readonly consumerSchema?: JsonSchema;
   readonly metadataSchema?: JsonSchema;
-  readonly credential?: { compile(config: JsonObject): { indexKey: string } };
+  readonly credential?: { compile(config: JsonObject): { indexKey: string }; complete?(config: JsonObject): void };
+  nested?(config: JsonObject): Iterable<readonly [string, object]>;
   compile(config: JsonObject, deps: InertDeps): unknown;
   dispose?(state: unknown): void;
 }
@@ -100,8 +101,14 @@ function checkPlugin(
   const filter = checkFilter(config['_meta']);
   if (filter !== undefined) return filter;
   try {
-    if (asCredential) plugin.credential?.compile(config);
-    else dryRun(plugin, config, registry);
+    if (asCredential) {
+      plugin.credential?.complete?.(config);
+      plugin.credential?.compile(config);
+    } else {
+      const nested = checkNested(plugin, config, registry);
+      if (nested !== undefined) return refused(nested);
+      dryRun(plugin, config, registry);
+    }
   } catch (error) {
     if (error instanceof ConfigError) return refused(error.message);
     throw error;
@@ -109,9 +116,19 @@ function checkPlugin(
   return undefined;
 }
 
+function checkNested(plugin: CheckablePlugin, config: JsonObject, registry: PluginRegistry): string | undefined {
+  for (const [name, inner] of plugin.nested?.(config) ?? []) {
+    const member = registry.get(name);
+    if (!member) return `unknown plugin [${name}]`;
+    const error = checkPlugin(member, inner as JsonObject, false, registry);
+    if (error !== undefined) return error;
+  }
+  return undefined;
+}
+
 function dryRun(plugin: CheckablePlugin, config: JsonObject, registry: PluginRegistry): void {
   // The plugin's own copy: what it keeps or changes is not what is stored.
-  const state = plugin.compile(structuredClone(config), inertDeps(registry.attributes?.(plugin.name) ?? {}));
+  const state = plugin.compile(structuredClone(config), inertDeps(plugin.name, registry));
   plugin.dispose?.(state);
 }
 
@@ -138,17 +155,23 @@ function nothing(): void {
 /** What a plugin's `compile` is given here: it fits PluginDeps, finds no one, logs and counts nothing. */
 type InertDeps = ReturnType<typeof inertDeps>;
 
-function inertDeps(attributes: Readonly<Record<string, unknown>>) {
+function inertDeps(name: string, registry: PluginRegistry) {
   return {
     credentials: { find: () => undefined, consumer: () => undefined },
     scope: 'check',
     metadata: () => undefined,
-    attributes,
+    attributes: registry.attributes?.(name) ?? {},
     log: { error: nothing, warn: nothing, info: nothing },
     metrics: {
       counter: () => ({ with: () => ({ add: nothing }) }),
       gauge: () => ({ with: () => ({ set: nothing, add: nothing }) }),
       histogram: () => ({ with: () => ({ observe: nothing }) }),
+    },
+    // Whole plugins in truth, which this module may not name.
+    plugins: {
+      get: (other: string) => registry.get(other) as never,
+      list: () => registry.list() as never,
+      deps: (other: string): never => inertDeps(other, registry) as never,
     },
   };
 }

@@ -26,6 +26,11 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
     attributes: {},
     log: { error: () => undefined, warn: () => undefined, info: () => undefined },
     metrics,
+    plugins: {
+      get: (other) => registry.get(other),
+      list: () => registry.list(),
+      deps: (other) => deps(other, scope),
+    },
   });
   const snapshot = new Snapshot({
     routerMode: 'radixtree_uri',

@@ -7,7 +7,7 @@ import type { Consumer } from '../../resources/consumer.ts';
 import type { JsonSchema } from '../../resources/resource.ts';
 import { compileSchema } from '../../resources/validator.ts';
 import type { AuthenticatedConsumer } from '../exchange.ts';
-import type { IndexedCredential, Plugin, PluginDeps } from '../plugin.ts';
+import type { AnyPlugin, IndexedCredential, Plugin, PluginDeps } from '../plugin.ts';
 import { TestMetrics } from './metrics.ts';
 
 export interface HarnessOptions {
@@ -16,6 +16,8 @@ export interface HarnessOptions {
   /** `plugin_attr.<name>`. */
   readonly attributes?: Readonly<Record<string, unknown>>;
   readonly metrics?: TestMetrics;
+  /** Other plugins that are enabled, each with its consumers' credentials. */
+  readonly others?: readonly { readonly plugin: AnyPlugin; readonly consumers?: HarnessOptions['consumers'] }[];
 }
 
 export interface Harness<State> {
@@ -48,19 +50,36 @@ export function compilePlugin<Config, State, CredentialConfig, CredentialState>(
   const checked = checkSchema(plugin.schema, config) as Config;
   const metrics = options.metrics ?? new TestMetrics();
   const logged: string[] = [];
+  for (const [name, inner] of plugin.nested?.(checked) ?? []) {
+    const other = options.others?.find((candidate) => candidate.plugin.name === name);
+    if (other === undefined) throw new ConfigError(`unknown plugin [${name}]`);
+    Object.assign(inner, checkSchema(other.plugin.schema, inner));
+  }
+  const deps = testDeps(plugin, options, metrics, logged);
+  return { state: plugin.compile(checked, deps), metrics, logged };
+}
+
+/** What a plugin is given, with the consumers of `options` in its index. */
+export function testDeps<Config, State, CredentialConfig, CredentialState>(
+  plugin: Plugin<Config, State, CredentialConfig, CredentialState>,
+  options: HarnessOptions = {},
+  metrics: TestMetrics = new TestMetrics(),
+  logged: string[] = [],
+): PluginDeps<CredentialState> {
   const index = new Map<string, IndexedCredential<CredentialState>>();
   const consumers = new Map<string, AuthenticatedConsumer>();
   for (const [username, credential] of Object.entries(options.consumers ?? {})) {
     const consumer = testConsumer(username);
     consumers.set(username, consumer);
     if (credential === undefined || plugin.credential === undefined) continue;
-    const compiled = plugin.credential.compile(
-      checkSchema(plugin.consumerSchema ?? {}, credential) as CredentialConfig,
-    );
+    const config = checkSchema(plugin.consumerSchema ?? {}, credential) as CredentialConfig;
+    plugin.credential.complete?.(config);
+    const compiled = plugin.credential.compile(config);
     if (index.has(compiled.indexKey)) throw new ConfigError(`duplicate ${plugin.name} credential of ${username}`);
     index.set(compiled.indexKey, { consumer, state: compiled.state });
   }
-  const deps: PluginDeps<CredentialState> = {
+  const others = new Map(options.others?.map((other) => [other.plugin.name, other]));
+  return {
     credentials: { find: (key) => index.get(key), consumer: (username) => consumers.get(username) },
     scope: 'route#1',
     metadata: () => undefined,
@@ -71,8 +90,16 @@ export function compilePlugin<Config, State, CredentialConfig, CredentialState>(
       info: (message) => void logged.push(`info ${message}`),
     },
     metrics,
+    plugins: {
+      get: (name) => others.get(name)?.plugin,
+      list: () => [...others.values()].map((other) => other.plugin),
+      deps: (name) => {
+        const other = others.get(name);
+        if (other === undefined) throw new ConfigError(`unknown plugin [${name}]`);
+        return testDeps(other.plugin, { consumers: other.consumers ?? {} }, metrics, logged);
+      },
+    },
   };
-  return { state: plugin.compile(checked, deps), metrics, logged };
 }
 
 function checkSchema(schema: JsonSchema, value: unknown): unknown {

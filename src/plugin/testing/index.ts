@@ -1,5 +1,5 @@
 /** The plugin test kit: an exchange, metrics and a harness in memory. */
 export { TestExchange, TestResponse, type TestExchangeInit } from './exchange.ts';
-export { compilePlugin, testConsumer, type Harness, type HarnessOptions } from './harness.ts';
+export { compilePlugin, testConsumer, testDeps, type Harness, type HarnessOptions } from './harness.ts';
 export { TestHeaders, type HeaderInit } from './headers.ts';
 export { TestMetrics, type TestInstrument } from './metrics.ts';

@@ -22,8 +22,16 @@ export interface Child {
 }
 
 /** Starts a program on one core. `taskset` becomes the program, so the pid is the program's. */
-export function startChild(core: number, command: string, args: readonly string[]): Child {
-  const child = spawn('taskset', ['-c', String(core), command, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+export function startChild(
+  core: number,
+  command: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Child {
+  const child = spawn('taskset', ['-c', String(core), command, ...args], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...process.env, ...env },
+  });
   running.add(child);
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (stderr = (stderr + chunk).slice(-4000)));

@@ -73,7 +73,10 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     await fillStore(dataDir, options.resources);
   }
   const from = performance.now();
-  const child = startChild(SERVER_CORE, process.execPath, args);
+  // As `npm start` does.
+  const child = startChild(SERVER_CORE, process.execPath, ['--max-semi-space-size=4', ...args], {
+    NODE_COMPILE_CACHE: 'node_modules/.cache/gatewright',
+  });
   const stop = async (): Promise<void> => {
     await child.stop();
     await remove();

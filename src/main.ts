@@ -12,6 +12,7 @@ import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { Feed } from './feed.ts';
 import { nodeMetrics } from './gateway-metrics.ts';
 import { createLogger, type Logger } from './observability/error-log.ts';
+import type { MetricsSnapshot } from './observability/metrics.ts';
 import type { PluginRegistry } from './plugins/registry.ts';
 import { listenMessage, probe, type ListenAddress } from './proxy/listener/listener.ts';
 import { createNameResolver } from './proxy/upstream/discovery/name-resolver.ts';
@@ -40,7 +41,7 @@ export async function start(options: StartOptions): Promise<number> {
   for (const warning of warnings) log.warn(warning);
   const registry = registryOf(settings, log);
 
-  await probeAddresses(settings);
+  for (const address of addressesOf(settings, registry)) await probe(address);
   const store = await openStore(storeKind(settings), {
     onError: (message) => {
       log.error('store', { message });
@@ -78,62 +79,60 @@ export async function start(options: StartOptions): Promise<number> {
   feed.follow((revision, changes) => {
     workers.send(revision, changes);
   });
-  await workers.start();
-
   const servers: { close(): Promise<void> }[] = [];
-  if (settings.admin.enabled && settings.role !== 'data_plane' && store.writable) {
-    const admin = createAdminServer({
-      store,
-      registry: { ...registry, attributes: (name) => pluginAttributes(settings, name) },
-      publish: (revision) => workers.publish(revision),
-      keys,
-      keyRequired: settings.admin.keyRequired,
-      allowAdmin: settings.admin.allow ?? [],
-      cors: settings.admin.cors,
-      version,
-      log,
-    });
-    const { listen } = settings.admin;
-    await admin.listen({ host: listen.ip, port: listen.port }).catch((error: unknown) => {
-      throw new Error(listenMessage(listen, error as Error), { cause: error });
-    });
-    servers.push({ close: () => admin.close() });
-  }
-  if (settings.control !== undefined) {
-    servers.push(await serve(createControlServer({ store, workers, monitor, registry }), settings.control));
-  }
-  if (settings.status !== undefined)
-    servers.push(
-      await serve(
-        createStatusServer(() => workers.notReady()),
-        settings.status,
-      ),
-    );
-  const { prometheus } = settings;
-  if (prometheus.listen !== undefined && registry.get('prometheus') !== undefined) {
-    servers.push(
-      await serve(
-        createMetricsServer(
-          async () => [...(await workers.metrics()), nodeMetrics(prometheus.prefix, workers.served.revision)],
-          prometheus,
-        ),
-        prometheus.listen,
-      ),
-    );
-  }
+  const stop = async (): Promise<void> => {
+    await Promise.all([workers.stop(), ...servers.map((server) => server.close())]);
+    monitor.dispose();
+    resolver.dispose();
+    await store.close();
+  };
+  try {
+    await workers.start();
+    if (servesAdmin(settings)) {
+      const admin = createAdminServer({
+        store,
+        registry: { ...registry, attributes: (name) => pluginAttributes(settings, name) },
+        publish: (revision) => workers.publish(revision),
+        keys,
+        keyRequired: settings.admin.keyRequired,
+        allowAdmin: settings.admin.allow ?? [],
+        cors: settings.admin.cors,
+        version,
+        log,
+      });
+      servers.push({ close: () => admin.close() });
+      const { listen } = settings.admin;
+      await admin.listen({ host: listen.ip, port: listen.port }).catch((error: unknown) => {
+        throw new Error(listenMessage(listen, error as Error), { cause: error });
+      });
+    }
+    if (settings.control !== undefined) {
+      servers.push(await serve(createControlServer({ store, workers, monitor, registry }), settings.control));
+    }
+    if (settings.status !== undefined) {
+      const status = createStatusServer(() => workers.notReady());
+      servers.push(await serve(status, settings.status));
+    }
+    const { prometheus } = settings;
+    if (prometheus.listen !== undefined && registry.get('prometheus') !== undefined) {
+      const collect = async (): Promise<MetricsSnapshot[]> => [
+        ...(await workers.metrics()),
+        nodeMetrics(prometheus.prefix, workers.served.revision),
+      ];
+      servers.push(await serve(createMetricsServer(collect, prometheus), prometheus.listen));
+    }
 
-  announce(settings, madeKey, feed.routeCount);
-  const signal = await untilSignal(() => {
-    workers.reopenLogs();
-    void store.reload?.().catch((error: unknown) => {
-      log.error('reload failed', { error: String(error) });
+    announce(settings, madeKey, feed.routeCount);
+    const signal = await untilSignal(() => {
+      workers.reopenLogs();
+      void store.reload?.().catch((error: unknown) => {
+        log.error('reload failed', { error: String(error) });
+      });
     });
-  });
-  log.info('stopping', { signal });
-  await Promise.all([workers.stop(), ...servers.map((server) => server.close())]);
-  monitor.dispose();
-  resolver.dispose();
-  await store.close();
+    log.info('stopping', { signal });
+  } finally {
+    await stop();
+  }
   return 0;
 }
 
@@ -155,10 +154,12 @@ export async function check(options: StartOptions): Promise<number> {
       onError,
       onWarning: (message) => process.stderr.write(`warning: ${message}\n`),
     });
-    const feed = new Feed({ store, registry, monitor: undefined, log, healthChecks: false });
+    // What it refuses is printed below.
+    const silent = createLogger({ level: 'error', write: () => undefined });
+    const feed = new Feed({ store, registry, monitor: undefined, log: silent, healthChecks: false });
     await drain(feed.load());
     await store.close();
-    problems.push(...feed.problems);
+    problems.push(...feed.problems.map((problem) => `${settings.resourcesFile}: ${problem}`));
     if (problems.length > 0) {
       for (const problem of problems) process.stderr.write(`${problem}\n`);
       return 1;
@@ -181,7 +182,19 @@ function load(options: StartOptions): { settings: Settings; warnings: readonly s
   const configFile = options.configFile ?? (existsSync(defaultConfigFile) ? defaultConfigFile : undefined);
   const { settings, warnings } = readSettings({ configFile, dataDir: options.dataDir, env: process.env });
   const { resourcesFile } = options;
-  return { settings: resourcesFile === undefined ? settings : { ...settings, resourcesFile }, warnings };
+  if (resourcesFile !== undefined && settings.store !== 'yaml' && settings.store !== 'json')
+    throw new Error(
+      `--resources ${resourcesFile}: the settings do not read resources from a file (deployment.role: data_plane does)`,
+    );
+  return {
+    settings: { ...settings, resourcesFile: resourcesFile ?? settings.resourcesFile, ...role(settings) },
+    warnings,
+  };
+}
+
+/** A control plane alone serves no traffic. */
+function role({ role: name, tls }: Settings): Partial<Settings> {
+  return name === 'control_plane' ? { workers: 0, listen: [], tls: { ...tls, enabled: false } } : {};
 }
 
 function registryOf(settings: Settings, log: Logger): PluginRegistry {
@@ -207,17 +220,28 @@ function storeKind(settings: Settings): StoreKind {
 }
 
 function adminKeys(settings: Settings): { key: string | undefined; keys: readonly AdminKey[] } {
-  if (settings.admin.keys.length > 0 || settings.role === 'data_plane')
-    return { key: undefined, keys: settings.admin.keys };
+  if (settings.admin.keys.length > 0 || !servesAdmin(settings)) return { key: undefined, keys: settings.admin.keys };
   const { key, created } = ensureAdminKey(settings.dataDir);
   return { key: created ? key : undefined, keys: [{ name: 'admin', key, role: 'admin' }] };
 }
 
-/** Every port this gateway wants, before anything is opened: SO_REUSEPORT would let two gateways share one unnoticed. */
-async function probeAddresses(settings: Settings): Promise<void> {
-  const addresses: ListenAddress[] = [...settings.listen];
-  if (settings.tls.enabled) addresses.push(...settings.tls.listen);
-  for (const address of addresses) await probe(address);
+/** Every port this gateway wants, to be tried before anything is opened: SO_REUSEPORT would let two gateways share one unnoticed. */
+function addressesOf(settings: Settings, registry: PluginRegistry): ListenAddress[] {
+  const { tls, admin, control, status, prometheus } = settings;
+  const addresses: (ListenAddress | undefined)[] = [
+    ...settings.listen,
+    ...(tls.enabled ? tls.listen : []),
+    servesAdmin(settings) ? admin.listen : undefined,
+    control,
+    status,
+    registry.get('prometheus') === undefined ? undefined : prometheus.listen,
+  ];
+  return addresses.filter((address) => address !== undefined);
+}
+
+/** A file that others write cannot be changed through the Admin API. */
+function servesAdmin({ admin, role, store }: Settings): boolean {
+  return admin.enabled && role !== 'data_plane' && store !== 'yaml' && store !== 'json';
 }
 
 async function serve(server: Server, address: ListenAddress): Promise<{ close(): Promise<void> }> {
@@ -243,10 +267,14 @@ async function serve(server: Server, address: ListenAddress): Promise<{ close():
 function announce(settings: Settings, madeKey: string | undefined, routes: number): void {
   const at = (address: ListenAddress | undefined): string =>
     address === undefined ? 'off' : `${address.ip}:${address.port}`;
+  const requests = [
+    ...settings.listen.map((address) => `http://${at(address)}`),
+    ...(settings.tls.enabled ? settings.tls.listen.map((address) => `https://${at(address)}`) : []),
+  ];
   const lines = [
     `Gatewright ${version}, ${settings.workers} worker${settings.workers === 1 ? '' : 's'}, ${routes} route${routes === 1 ? '' : 's'}`,
-    `  requests   ${settings.listen.map((address) => `http://${at(address)}`).join('  ')}${settings.tls.enabled ? `  https ${settings.tls.listen.map(at).join(' ')}` : ''}`,
-    `  Admin API  ${settings.admin.enabled && settings.role !== 'data_plane' ? `http://${at(settings.admin.listen)}/apisix/admin` : 'off'}`,
+    `  requests   ${requests.length === 0 ? 'off' : requests.join('  ')}`,
+    `  Admin API  ${servesAdmin(settings) ? `http://${at(settings.admin.listen)}/apisix/admin` : 'off'}`,
     `  control    ${at(settings.control)}    status ${at(settings.status)}    metrics ${at(settings.prometheus.listen)}`,
     `  settings   ${settings.configFile ?? '(defaults)'}`,
     `  resources  ${settings.store === 'yaml' || settings.store === 'json' ? settings.resourcesFile : settings.store === 'memory' ? 'in memory, gone when this process ends' : settings.dataDir}`,

@@ -18,10 +18,14 @@ async function runTests(files: Readonly<Record<string, string>>, pattern = ''): 
   for (const [name, code] of Object.entries(files)) await writeFile(path.join(root, 'test', name), code);
   // Without this variable the child is a runner of its own, not a part of this one.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'run.ts'), `--root=${root}`, pattern].filter(Boolean), {
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [path.join(import.meta.dirname, 'run.ts'), `--root=${root}`, pattern].filter(Boolean),
+    {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));

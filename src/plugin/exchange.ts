@@ -102,6 +102,14 @@ export interface Exchange {
 
   readonly route: MatchedRoute | undefined;
   readonly consumer: AuthenticatedConsumer | undefined;
+  /**
+   * All values of X-Forwarded-For and the like as the client sent them, joined by commas; also those that were dropped from
+   * `headers` because the peer is not trusted. To be believed only by a plugin that knows the peer itself.
+   */
+  forwarded(name: string): string | undefined;
+  /** The client's address from here on; the peer's own stays `peerAddress`. Routing is over: the route does not change. */
+  setClientAddress(address: string, port: number | undefined): void;
+
   /** For auth plugins: attaches the consumer, its plugins and the identity headers. */
   authenticate(consumer: AuthenticatedConsumer): void;
 

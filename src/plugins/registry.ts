@@ -5,18 +5,30 @@
 import type { AnyPlugin } from '../plugin/plugin.ts';
 import { basicAuth } from './basic-auth/index.ts';
 import { consumerRestriction } from './consumer-restriction/index.ts';
+import { cors } from './cors/index.ts';
+import { csrf } from './csrf/index.ts';
 import { ipRestriction } from './ip-restriction/index.ts';
 import { keyAuth } from './key-auth/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { proxyRewrite } from './proxy-rewrite/index.ts';
+import { realIp } from './real-ip/index.ts';
 import { redirect } from './redirect/index.ts';
+import { refererRestriction } from './referer-restriction/index.ts';
 import { requestId } from './request-id/index.ts';
 import { responseRewrite } from './response-rewrite/index.ts';
+import { uaRestriction } from './ua-restriction/index.ts';
+import { uriBlocker } from './uri-blocker/index.ts';
 
 /** By priority, highest first, as they run. */
 export const builtInPlugins: readonly AnyPlugin[] = [
+  realIp,
   requestId,
+  cors,
   ipRestriction,
+  uaRestriction,
+  refererRestriction,
+  csrf,
+  uriBlocker,
   basicAuth,
   keyAuth,
   consumerRestriction,

@@ -102,7 +102,7 @@ export class ProxyExchange implements Exchange {
   readonly host: string;
   readonly headers: Fields;
   readonly scheme: 'http' | 'https';
-  readonly remoteAddress: string;
+  remoteAddress: string;
   readonly upstream: UpstreamRequest = new UpstreamOverrides();
   readonly times = new Times();
 
@@ -126,6 +126,9 @@ export class ProxyExchange implements Exchange {
   #cookies: Map<string, string> | undefined;
   #context: Map<string, Json | object> | undefined;
   #body: Promise<Uint8Array> | undefined;
+  #clientPort: number | undefined;
+  /** What `#dropFields` took of an untrusted peer's forwarding fields: [lower-case name, value]. */
+  #untrusted: [string, string][] | undefined;
 
   /** Throws GatewayError for a target, path or Host that cannot be served. */
   constructor(connection: ClientConnection, head: RequestHead, trust: PeerTrust) {
@@ -167,7 +170,7 @@ export class ProxyExchange implements Exchange {
     return this.head.minor === 0 ? '1.0' : '1.1';
   }
   get remotePort(): number {
-    return this.connection.remotePort;
+    return this.#clientPort ?? this.connection.remotePort;
   }
   get peerAddress(): string {
     return this.connection.remoteAddress;
@@ -205,6 +208,18 @@ export class ProxyExchange implements Exchange {
 
   variable(name: string): string | undefined {
     return compileVariable(name)(this);
+  }
+
+  forwarded(name: string): string | undefined {
+    const lower = name.toLowerCase();
+    const values = this.headers.getAll(lower);
+    for (const [field, value] of this.#untrusted ?? []) if (field === lower) values.push(value);
+    return values.length === 0 ? undefined : values.join(',');
+  }
+
+  setClientAddress(address: string, port: number | undefined): void {
+    this.remoteAddress = address;
+    this.#clientPort = port;
   }
 
   authenticate(consumer: AuthenticatedConsumer): void {
@@ -286,6 +301,8 @@ export class ProxyExchange implements Exchange {
         (kind === FieldKind.forwarded && !keepForwarded) ||
         (!keepUnderscores && known.lower.includes('_'))
       ) {
+        // Walked backwards, kept in order.
+        if (kind === FieldKind.forwarded) (this.#untrusted ??= []).unshift([known.lower, headers.values[i] ?? '']);
         headers.removeAt(i);
       }
     }

@@ -62,8 +62,8 @@ export class TestExchange implements Exchange {
   readonly httpVersion = '1.1';
   readonly scheme: 'http' | 'https';
   readonly host: string;
-  readonly remoteAddress: string;
-  readonly remotePort = 51234;
+  remoteAddress: string;
+  remotePort = 51234;
   readonly peerAddress: string;
   readonly serverAddress = '127.0.0.1';
   readonly serverPort = 9080;
@@ -148,6 +148,14 @@ export class TestExchange implements Exchange {
   }
   variable(name: string): string | undefined {
     return compileVariable(name)(this);
+  }
+  forwarded(name: string): string | undefined {
+    const values = this.headers.getAll(name);
+    return values.length === 0 ? undefined : values.join(',');
+  }
+  setClientAddress(address: string, port: number | undefined): void {
+    this.remoteAddress = address;
+    if (port !== undefined) this.remotePort = port;
   }
   body(): Promise<Uint8Array> {
     return Promise.resolve(this.#body);

@@ -16,6 +16,8 @@ export interface HarnessOptions {
   /** `plugin_attr.<name>`. */
   readonly attributes?: Readonly<Record<string, unknown>>;
   readonly metrics?: TestMetrics;
+  /** The plugin's metadata resource. */
+  readonly metadata?: Readonly<Record<string, unknown>>;
   /** Other plugins that are enabled, each with its consumers' credentials. */
   readonly others?: readonly { readonly plugin: AnyPlugin; readonly consumers?: HarnessOptions['consumers'] }[];
 }
@@ -82,7 +84,7 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
   return {
     credentials: { find: (key) => index.get(key), consumer: (username) => consumers.get(username) },
     scope: 'route#1',
-    metadata: () => undefined,
+    metadata: () => options.metadata,
     attributes: options.attributes ?? {},
     log: {
       error: (message) => void logged.push(`error ${message}`),

@@ -290,7 +290,8 @@ function untilSignal(reload: () => void): Promise<NodeJS.Signals> {
     process.on('SIGHUP', reload);
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.once(signal, () => {
-        process.once(signal, () => process.exit(130));
+        for (const again of ['SIGTERM', 'SIGINT'] as const)
+          process.once(again, () => process.exit(again === 'SIGTERM' ? 143 : 130));
         resolve(signal);
       });
     }

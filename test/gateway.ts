@@ -47,6 +47,8 @@ export interface GatewayOptions {
   readonly directory?: string;
   readonly ports?: Ports;
   readonly env?: Record<string, string>;
+  /** Written beside config.yaml before the start, by name. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 export const testAdminKey = 'test-admin-key-0123456789abcdef';
@@ -80,10 +82,22 @@ export async function freePorts(): Promise<Ports> {
 
 /** Resolves when GET /status/ready answers 200; rejects with the process's output when it ends first. */
 export async function startGateway(options: GatewayOptions = {}): Promise<Gateway> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      // Another test file took a port between our look and the gateway's.
+      if (attempt === 3 || options.ports !== undefined || !String(error).includes('is already in use')) throw error;
+    }
+  }
+}
+
+async function startOnce(options: GatewayOptions): Promise<Gateway> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'gatewright-')));
   const ports = options.ports ?? (await freePorts());
   const configFile = join(directory, 'config.yaml');
-  await writeFile(configFile, stringify(merge(defaultSettings(ports), options.settings ?? {})));
+  await writeFile(configFile, stringify(testSettings(ports, options.settings)));
+  for (const [name, text] of Object.entries(options.files ?? {})) await writeFile(join(directory, name), text);
   const child = spawn(
     process.execPath,
     [
@@ -152,6 +166,11 @@ async function answersReady(port: number): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** config.yaml of a test gateway: all on loopback and on these ports. */
+export function testSettings(ports: Ports, settings: Record<string, unknown> = {}): Record<string, unknown> {
+  return merge(defaultSettings(ports), settings);
 }
 
 function defaultSettings(ports: Ports): Record<string, unknown> {

@@ -16,7 +16,14 @@ export function request(
 ): Promise<TextResponse> {
   return new Promise((resolve, reject) => {
     const outgoing = httpRequest(
-      { host: '127.0.0.1', port: gateway.ports.data, path, method: options.method ?? 'GET', headers: { Connection: 'keep-alive', ...headers }, agent: false },
+      {
+        host: '127.0.0.1',
+        port: gateway.ports.data,
+        path,
+        method: options.method ?? 'GET',
+        headers: { Connection: 'keep-alive', ...headers },
+        agent: false,
+      },
       (response) => {
         const pieces: Buffer[] = [];
         response.on('data', (piece: Buffer) => pieces.push(piece));

@@ -8,12 +8,13 @@ export const isFieldValue = table((byte) => byte === 0x09 || (byte >= 0x20 && by
 
 /**
  * Bytes of a request-target. 0: refused. 1: passes as it is.
- * 2: makes the path worth normalising (`%`, `\`, bytes over 0x7f), 3: `/`, 4: `.`, 5: `?`.
- * `#` is refused: a fragment never travels (CVE-2021-32779).
+ * 2: makes the path worth normalising (`%`, `\`), 3: `/`, 4: `.`, 5: `?`.
+ * `#` is refused: a fragment never travels (CVE-2021-32779). So are bytes over 0x7f: a URI has none (RFC 3986 §2), and what a
+ * backend reads in them differs.
  */
 export const targetClass = Uint8Array.from({ length: 256 }, (_, byte) => {
-  if (byte <= 0x20 || byte === 0x7f || byte === 0x23) return 0;
-  if (byte === 0x25 || byte === 0x5c || byte >= 0x80) return 2;
+  if (byte <= 0x20 || byte >= 0x7f || byte === 0x23) return 0;
+  if (byte === 0x25 || byte === 0x5c) return 2;
   if (byte === 0x2f) return 3;
   if (byte === 0x2e) return 4;
   if (byte === 0x3f) return 5;

@@ -22,7 +22,7 @@ export interface RequestHead {
   readonly method: string;
   /** As received. */
   readonly target: string;
-  /** The target holds bytes that need `normalisePath` (`%`, `\`, `//`, `/.`, non-ASCII). */
+  /** The target holds bytes that need `normalisePath` (`%`, `\`, `//`, `/.`). */
   readonly needsNormalising: boolean;
   /** Index of '?' in the target, or -1. */
   readonly queryStart: number;

@@ -1,6 +1,6 @@
 /** What the figures were measured on. */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 
 export interface Machine {
   readonly cpu: string;
@@ -11,6 +11,8 @@ export interface Machine {
   readonly nginx: string;
   readonly wrk: string;
   readonly commit: string;
+  /** The load average of the minute before: what else ran. */
+  readonly loadBefore: number;
 }
 
 export function machine(): Machine {
@@ -24,6 +26,7 @@ export function machine(): Machine {
     nginx: says('nginx', ['-v'], /nginx\/(\S+)/),
     wrk: says('wrk', ['-v'], /wrk (?:debian\/)?(\S+)/),
     commit: execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim(),
+    loadBefore: loadavg()[0] ?? Number.NaN,
   };
 }
 

@@ -50,6 +50,9 @@ async function main(): Promise<number> {
   if (missing.length > 0) throw new Error(`missing: ${missing.map((requirement) => requirement.package).join(' ')}`);
 
   const about = machine();
+  if (about.loadBefore > 0.5) {
+    process.stderr.write(`the machine is not quiet (load ${about.loadBefore}): the figures will be off\n`);
+  }
   const sections: string[] = [];
   const data: Record<string, unknown> = {};
   let missed = 0;
@@ -103,7 +106,7 @@ async function record(about: Machine, sections: readonly string[], data: unknown
   const text = await readFile(readme, 'utf8');
   const where =
     `${time.slice(0, 10)}, commit ${about.commit}. ${about.cpu}, ${about.cores} cores, ${about.memoryGb} GB, ` +
-    `Linux ${about.kernel}; Node ${about.node}, nginx ${about.nginx}, wrk ${about.wrk}.`;
+    `Linux ${about.kernel}; Node ${about.node}, nginx ${about.nginx}, wrk ${about.wrk}; load average before: ${about.loadBefore}.`;
   const marked = /(<!-- results -->\n)[^]*(<!-- end of results -->)/;
   if (!marked.test(text)) throw new Error('bench/README.md has lost its marks for the results');
   await writeFile(

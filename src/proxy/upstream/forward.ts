@@ -107,9 +107,14 @@ export class Forward implements ResponseSink {
     const { target } = this.#upstream;
     const endpoint = target.pick(this.#exchange, this.#tried ?? noEndpoints);
     if (endpoint === undefined) {
-      this.#fail(
-        new GatewayError(this.#attempts === 0 ? 'UPSTREAM_NO_NODE' : 'UPSTREAM_CONNECT_FAILED', 'no node left to try'),
-      );
+      // There are nodes, and none has an address: their names could not be resolved.
+      const code =
+        this.#attempts > 0
+          ? 'UPSTREAM_CONNECT_FAILED'
+          : target.nodeCount > 0
+            ? 'UPSTREAM_RESOLVE_FAILED'
+            : 'UPSTREAM_NO_NODE';
+      this.#fail(new GatewayError(code, 'no node left to try'));
       return;
     }
     this.#attempts++;

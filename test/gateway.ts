@@ -3,11 +3,11 @@
  * `await using gateway = await startGateway()` ends it with the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 
 export interface Gateway extends AsyncDisposable {
   readonly process: ChildProcess;
@@ -47,6 +47,8 @@ export interface GatewayOptions {
   readonly directory?: string;
   readonly ports?: Ports;
   readonly env?: Record<string, string>;
+  /** Settings to begin with; the test's ports and `settings` are merged over them. */
+  readonly baseFile?: string;
   /** Written beside config.yaml before the start, by name. */
   readonly files?: Readonly<Record<string, string>>;
 }
@@ -96,7 +98,9 @@ async function startOnce(options: GatewayOptions): Promise<Gateway> {
   const directory = options.directory ?? (await mkdtemp(join(tmpdir(), 'gatewright-')));
   const ports = options.ports ?? (await freePorts());
   const configFile = join(directory, 'config.yaml');
-  await writeFile(configFile, stringify(testSettings(ports, options.settings)));
+  const base =
+    options.baseFile === undefined ? {} : (parse(await readFile(options.baseFile, 'utf8')) as Record<string, unknown>);
+  await writeFile(configFile, stringify(merge(base, testSettings(ports, options.settings))));
   for (const [name, text] of Object.entries(options.files ?? {})) await writeFile(join(directory, name), text);
   const child = spawn(
     process.execPath,

@@ -8,10 +8,12 @@ import { consumerRestriction } from './consumer-restriction/index.ts';
 import { cors } from './cors/index.ts';
 import { csrf } from './csrf/index.ts';
 import { ipRestriction } from './ip-restriction/index.ts';
+import { jwtAuth } from './jwt-auth/index.ts';
 import { keyAuth } from './key-auth/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { proxyRewrite } from './proxy-rewrite/index.ts';
 import { realIp } from './real-ip/index.ts';
+import { publicApi } from './public-api/index.ts';
 import { redirect } from './redirect/index.ts';
 import { refererRestriction } from './referer-restriction/index.ts';
 import { requestId } from './request-id/index.ts';
@@ -30,11 +32,13 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   csrf,
   uriBlocker,
   basicAuth,
+  jwtAuth,
   keyAuth,
   consumerRestriction,
   proxyRewrite,
   redirect,
   responseRewrite,
+  publicApi,
   prometheus,
 ];
 

@@ -2,9 +2,11 @@
 import { ConfigError } from '../errors/gateway-error.ts';
 import { compileExpression } from '../expression/expression.ts';
 import type { Exchange } from '../plugin/exchange.ts';
-import type { AnyPlugin, PluginDeps } from '../plugin/plugin.ts';
+import type { AnyPlugin, PluginDeps, Reply } from '../plugin/plugin.ts';
+import { findReference } from '../plugin/secret-reference.ts';
 import { compileVariable } from '../plugin/variables.ts';
 import type { CompiledPlugin, Pipeline, Step } from '../proxy/pipeline/compiled.ts';
+import { defaultsOf } from '../resources/defaults.ts';
 import type { Json, PluginConfigs } from '../resources/resource.ts';
 
 export interface PluginSource {
@@ -36,7 +38,12 @@ export function compilePlugins(
       if (fromConsumer && plugin.type === 'auth') continue;
       const meta = config['_meta'] as { [key: string]: Json } | undefined;
       if (meta?.['disable'] === true) continue;
-      bound.push(bind(plugin, config, meta, scope, source, fromConsumer));
+      const reference = findReference(config);
+      bound.push(
+        reference === undefined
+          ? bind(plugin, config, meta, scope, source, fromConsumer)
+          : refuser(plugin, reference, meta, fromConsumer),
+      );
     }
   } catch (error) {
     for (const plugin of bound) plugin.dispose?.();
@@ -53,12 +60,13 @@ function bind(
   source: PluginSource,
   fromConsumer: boolean,
 ): BoundPlugin {
+  defaultsOf(plugin.schema)(config);
   const state: unknown = plugin.compile(config, source.deps(plugin.name, scope));
   const rewrite = plugin.rewrite?.bind(plugin);
   const access = plugin.access?.bind(plugin);
   const beforeProxy = plugin.beforeProxy?.bind(plugin);
   const headerFilter = plugin.headerFilter?.bind(plugin);
-  const bodyFilter = plugin.bodyFilter?.bind(plugin);
+  const bodyFilter = plugin.filtersBody?.(state) === false ? undefined : plugin.bodyFilter?.bind(plugin);
   const log = plugin.log?.bind(plugin);
   const dispose = plugin.dispose?.bind(plugin);
   const filter = meta?.['filter'];
@@ -97,6 +105,41 @@ function bind(
   };
 }
 
+/**
+ * Stands in for a plugin whose configuration refers to a secret that could not be read: it ends every request.
+ * APISIX: uses the reference itself as the value.
+ */
+function refuser(
+  plugin: AnyPlugin,
+  reference: string,
+  meta: { [key: string]: Json } | undefined,
+  fromConsumer: boolean,
+): BoundPlugin {
+  const reply: Reply = {
+    status: 503,
+    body: { message: 'Service temporarily unavailable' },
+    reason: `${plugin.name}.unresolved_secret`,
+    detail: `${reference} cannot be resolved`,
+  };
+  const priority = meta?.['priority'];
+  return {
+    name: plugin.name,
+    priority: typeof priority === 'number' ? priority : plugin.priority,
+    // Without its filter, which may itself hold the reference: fail closed.
+    filter: undefined,
+    errorResponse: (meta?.['error_response'] ?? undefined) as string | object | undefined,
+    isAuth: plugin.type === 'auth',
+    fromConsumer,
+    rewrite: () => reply,
+    access: undefined,
+    beforeProxy: undefined,
+    headerFilter: undefined,
+    bodyFilter: undefined,
+    log: undefined,
+    dispose: undefined,
+  };
+}
+
 /** Sorts by priority, highest first; equal ones by name, so that every worker agrees. */
 export function createPipeline(plugins: readonly BoundPlugin[]): Pipeline {
   const sorted = [...plugins].sort((a, b) => b.priority - a.priority || (a.name < b.name ? -1 : 1));
@@ -117,11 +160,18 @@ export function createPipeline(plugins: readonly BoundPlugin[]): Pipeline {
   };
 }
 
+/** The compiled plugins of one global rule, which successive pipelines share: disposed when the last of them lets go. */
+export interface GlobalRulePlugins {
+  readonly plugins: readonly BoundPlugin[];
+  holders: number;
+}
+
 /** All global rules as one pipeline: rule by rule, rewrite then access, in its `access` list (APISIX: plugin run_global_rules). */
-export function createGlobalPipeline(rules: readonly (readonly BoundPlugin[])[]): Pipeline | undefined {
-  const pipelines = rules.map(createPipeline);
+export function createGlobalPipeline(rules: readonly GlobalRulePlugins[]): Pipeline | undefined {
+  const pipelines = rules.map((rule) => createPipeline(rule.plugins));
   const plugins = pipelines.flatMap((pipeline) => pipeline.plugins);
   if (plugins.length === 0) return undefined;
+  for (const rule of rules) rule.holders++;
   return {
     plugins,
     rewrite: [],
@@ -131,7 +181,9 @@ export function createGlobalPipeline(rules: readonly (readonly BoundPlugin[])[])
     ...responsePhases(plugins),
     users: 0,
     retired: false,
-    dispose: disposer(rules.flat()),
+    dispose: () => {
+      for (const rule of rules) if (--rule.holders === 0) disposer(rule.plugins)();
+    },
   };
 }
 

@@ -5,8 +5,10 @@
 import { ConfigError } from '../errors/gateway-error.ts';
 import type { AuthenticatedConsumer } from '../plugin/exchange.ts';
 import type { AnyPlugin, CredentialIndex, IndexedCredential } from '../plugin/plugin.ts';
+import { findReference } from '../plugin/secret-reference.ts';
 import type { Consumer } from '../resources/consumer.ts';
 import type { Credential } from '../resources/credential.ts';
+import { defaultsOf } from '../resources/defaults.ts';
 import type { PluginConfigs } from '../resources/resource.ts';
 
 interface Owned {
@@ -108,10 +110,13 @@ export class CredentialTable {
   ): { owned: Owned; credential: IndexedCredential }[] {
     const compiled = [];
     for (const [name, config] of Object.entries(plugins ?? {})) {
-      const definition = this.#findPlugin(name)?.credential;
-      if (definition === undefined) continue;
+      const plugin = this.#findPlugin(name);
+      const definition = plugin?.credential;
+      // A credential with a secret that nobody could read matches nothing, whatever the plugin makes of it.
+      if (definition === undefined || findReference(config) !== undefined) continue;
       let result;
       try {
+        if (plugin?.consumerSchema !== undefined) defaultsOf(plugin.consumerSchema)(config);
         result = definition.compile(config);
       } catch (error) {
         throw new ConfigError(`plugin ${name}: ${error instanceof Error ? error.message : String(error)}`, {

@@ -25,7 +25,7 @@ import type { Service } from '../resources/service.ts';
 import type { Ssl } from '../resources/ssl.ts';
 import type { Upstream } from '../resources/upstream.ts';
 import {
-  type BoundPlugin,
+  type GlobalRulePlugins,
   compilePlugins,
   createGlobalPipeline,
   createPipeline,
@@ -64,7 +64,7 @@ export class Snapshot {
   readonly #services = new Map<string, Service>();
   readonly #pluginConfigs = new Map<string, { plugins: PluginConfigs }>();
   readonly #consumerGroups = new Map<string, { plugins: PluginConfigs }>();
-  readonly #globalRules = new Map<string, BoundPlugin[]>();
+  readonly #globalRules = new Map<string, GlobalRulePlugins>();
   readonly #upstreams = new Map<string, Upstream>();
   readonly #clientCertificates = new Map<string, Ssl>();
   readonly #compiledUpstreams = new Map<string, CompiledUpstream>();
@@ -231,10 +231,10 @@ export class Snapshot {
         ? undefined
         : compilePlugins(rule.plugins ?? {}, `global_rule#${id}`, this.#options.plugins, false);
     if (compiled === undefined) this.#globalRules.delete(id);
-    else this.#globalRules.set(id, compiled);
+    else this.#globalRules.set(id, { plugins: compiled, holders: 0 });
     const previous = this.#global;
-    const ids = [...this.#globalRules.keys()].sort();
-    this.#global = createGlobalPipeline(ids.map((rule_) => this.#globalRules.get(rule_) ?? []));
+    const rules = [...this.#globalRules].sort(([a], [b]) => (a < b ? -1 : 1));
+    this.#global = createGlobalPipeline(rules.map(([, plugins]) => plugins));
     retire(previous);
   }
 

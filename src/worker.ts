@@ -13,7 +13,9 @@ import type { FromWorker, ToWorker } from './messages.ts';
 import { createAccessLog } from './observability/access-log.ts';
 import { createLogger } from './observability/error-log.ts';
 import { createMetrics } from './observability/metrics.ts';
+import { openCounters, type CounterMemory } from './plugin/counters/counters.ts';
 import type { PluginDeps } from './plugin/plugin.ts';
+import { ResourcePool, WorkerSignals } from './plugin/shared-resources.ts';
 import { compileVariable } from './plugin/variables.ts';
 import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { createDeadlines } from './proxy/http1/deadlines.ts';
@@ -31,10 +33,16 @@ import { serverToken } from './version.ts';
 
 /** Between sweeps of time-outs. */
 const deadlineIntervalMs = 100;
+/** For plugins to send what they kept back, when a stop has taken its whole time; the control plane waits a second longer. */
+const lastFlushMs = 700;
 
 const port = parentPort;
 if (port === null) throw new Error('worker.ts runs as a worker thread');
-const { settings } = workerData as { settings: Settings };
+const { settings, number, counterMemory } = workerData as {
+  settings: Settings;
+  number: number;
+  counterMemory: CounterMemory;
+};
 const send = (message: FromWorker): void => {
   port.postMessage(message);
 };
@@ -61,6 +69,10 @@ const certificates = new Certificates(
   settings.tls.fallbackSni,
 );
 
+const counters = openCounters(counterMemory, number);
+const shared = new ResourcePool();
+const signals = new WorkerSignals();
+
 const pluginDeps = (name: string, scope: string): PluginDeps => ({
   credentials: credentials.indexOf(name),
   scope,
@@ -68,6 +80,9 @@ const pluginDeps = (name: string, scope: string): PluginDeps => ({
   attributes: pluginAttributes(settings, name),
   log: log.child({ plugin: name, scope }),
   metrics,
+  counters,
+  shared,
+  events: signals,
   plugins: {
     get: (other) => registry.get(other),
     list: () => registry.list(),
@@ -171,12 +186,18 @@ function stop(timeoutMs: number): void {
     deadlines.dispose();
     process.exit(0);
   };
-  const deadline = setTimeout(finish, timeoutMs);
-  const watch = setInterval(() => {
-    if (proxy.connections.size > 0) return;
+  // Plugins send what they kept back; they too have an end.
+  const flush = (limitMs: number): void => {
     clearTimeout(deadline);
     clearInterval(watch);
-    finish();
+    for (const connection of proxy.connections) connection.destroy();
+    setTimeout(finish, limitMs);
+    void signals.stop().then(finish);
+  };
+  const started = performance.now();
+  const deadline = setTimeout(flush, timeoutMs, lastFlushMs);
+  const watch = setInterval(() => {
+    if (proxy.connections.size === 0) flush(timeoutMs - (performance.now() - started) + lastFlushMs);
   }, 10);
 }
 
@@ -202,6 +223,9 @@ port.on('message', (message: ToWorker) => {
       break;
     case 'reopen-logs':
       accessLog?.reopen();
+      signals.reopen((error) => {
+        log.error('a log file cannot be opened anew', { error: String(error) });
+      });
       break;
     case 'stop':
       stop(message.timeoutMs);

@@ -9,6 +9,7 @@ import type { FromWorker, ToWorker } from './messages.ts';
 import type { MetricsSnapshot } from './observability/metrics.ts';
 import type { Logger } from './observability/error-log.ts';
 import type { HealthMessage } from './proxy/upstream/health/health-view.ts';
+import { createCounterMemory, releaseWorker, type CounterMemory } from './plugin/counters/counters.ts';
 import type { PassiveOutcome } from './proxy/upstream/health/health-monitor.ts';
 import type { Settings } from './settings/settings.ts';
 import type { SnapshotChange, SnapshotError } from './snapshot/snapshot.ts';
@@ -53,6 +54,7 @@ const defaultEntry = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : '
 
 export class Workers {
   readonly #options: WorkersOptions;
+  readonly #counterMemory: CounterMemory;
   readonly #handles = new Set<Handle>();
   readonly #waiting = new Set<{ revision: number; resolve: () => void }>();
   readonly #replies = new Map<number, (message: FromWorker) => void>();
@@ -63,6 +65,7 @@ export class Workers {
 
   constructor(options: WorkersOptions) {
     this.#options = options;
+    this.#counterMemory = createCounterMemory(options.settings.workers);
   }
 
   /** Resolves when every worker listens; rejects with the reason of the first that cannot. */
@@ -158,7 +161,7 @@ export class Workers {
   async #spawn(number: number): Promise<void> {
     const { settings, log } = this.#options;
     const thread = new Worker(this.#options.entry ?? defaultEntry, {
-      workerData: { settings },
+      workerData: { settings, number, counterMemory: this.#counterMemory },
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
       name: `gatewright-${number}`,
     });
@@ -245,6 +248,7 @@ export class Workers {
 
   #onExit(handle: Handle, code: number): void {
     this.#handles.delete(handle);
+    releaseWorker(this.#counterMemory, handle.number);
     clearTimeout(handle.patience);
     handle.onPiece?.();
     this.#settle();

@@ -7,6 +7,7 @@ export { compileAddressMatcher } from '../address/cidr.ts';
 export { compileExpression } from '../expression/expression.ts';
 export { compileRegex } from '../expression/regex.ts';
 export type { Json, JsonSchema } from '../resources/resource.ts';
+export type { Counters } from './counters/counters.ts';
 export type {
   AuthenticatedConsumer,
   Exchange,
@@ -37,6 +38,7 @@ export {
   type Reply,
 } from './plugin.ts';
 export { isUnresolvedReference } from './secret-reference.ts';
+export type { Opened, Shared, SharedResources, WorkerEvents } from './shared-resources.ts';
 export { compileReplacement, compileTextTemplate, replaceMatch, type Template } from './substitution.ts';
 export { encodePath, encodeQuery, encodeUnsafe, queryValues, withoutQueryParameter } from './uri.ts';
 export { compileVariable } from './variables.ts';

@@ -4,7 +4,9 @@
  * A phase returns nothing to go on, or a Reply that ends the request; header_filter, body_filter and log still run then.
  */
 import type { JsonSchema } from '../resources/resource.ts';
+import type { Counters } from './counters/counters.ts';
 import type { AuthenticatedConsumer, Exchange } from './exchange.ts';
+import type { SharedResources, WorkerEvents } from './shared-resources.ts';
 
 export interface Reply {
   readonly status: number;
@@ -44,6 +46,11 @@ export interface PluginDeps<CredentialState = unknown> {
   readonly attributes: Readonly<Record<string, unknown>>;
   readonly log: PluginLog;
   readonly metrics: Metrics;
+  /** Counts that all workers of the process share, exactly. */
+  readonly counters: Counters;
+  /** What several configurations use together, in this worker. */
+  readonly shared: SharedResources;
+  readonly events: WorkerEvents;
   /** The other plugins, for one that runs them or exposes their APIs. */
   readonly plugins: PluginAccess;
 }

@@ -152,6 +152,18 @@ function nothing(): void {
   // A dry run neither logs nor counts.
 }
 
+/** Whoever uses it while configuration is only checked is told so. */
+function unused(what: string): object {
+  return new Proxy(
+    {},
+    {
+      get: () => () => {
+        throw new Error(`compile must not use ${what}: configuration is only checked`);
+      },
+    },
+  );
+}
+
 /** What a plugin's `compile` is given here: it fits PluginDeps, finds no one, logs and counts nothing. */
 type InertDeps = ReturnType<typeof inertDeps>;
 
@@ -167,6 +179,10 @@ function inertDeps(name: string, registry: PluginRegistry) {
       gauge: () => ({ with: () => ({ set: nothing, add: nothing }) }),
       histogram: () => ({ with: () => ({ observe: nothing }) }),
     },
+    // `compile` keeps these for the phases, which never run here.
+    counters: unused('counters') as never,
+    shared: unused('shared resources') as never,
+    events: { onReopen: () => nothing, onStop: () => nothing },
     // Whole plugins in truth, which this module may not name.
     plugins: {
       get: (other: string) => registry.get(other) as never,

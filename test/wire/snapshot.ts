@@ -1,7 +1,8 @@
 /** Resources as a person would write them → a snapshot as a worker has it: checked, defaults filled in, all built-in plugins. */
 import { compileVariable } from '../../src/plugin/variables.ts';
 import type { PluginDeps } from '../../src/plugin/plugin.ts';
-import { TestMetrics } from '../../src/plugin/testing/index.ts';
+import { createLocalCounters } from '../../src/plugin/counters/counters.ts';
+import { ResourcePool, TestMetrics, WorkerSignals } from '../../src/plugin/testing/index.ts';
 import { createRegistry } from '../../src/plugins/registry.ts';
 import type { AnyPlugin } from '../../src/plugin/plugin.ts';
 import { createNameResolver } from '../../src/proxy/upstream/discovery/name-resolver.ts';
@@ -19,6 +20,9 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
   const credentials = new CredentialTable((name) => registry.get(name));
   const metadata = new Map<string, Readonly<Record<string, unknown>>>();
   const metrics = new TestMetrics();
+  const counters = createLocalCounters();
+  const shared = new ResourcePool();
+  const events = new WorkerSignals();
   const deps = (name: string, scope: string): PluginDeps => ({
     credentials: credentials.indexOf(name),
     scope,
@@ -26,6 +30,9 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
     attributes: {},
     log: { error: () => undefined, warn: () => undefined, info: () => undefined },
     metrics,
+    counters,
+    shared,
+    events,
     plugins: {
       get: (other) => registry.get(other),
       list: () => registry.list(),

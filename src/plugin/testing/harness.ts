@@ -6,8 +6,10 @@ import { ConfigError } from '../../errors/gateway-error.ts';
 import type { Consumer } from '../../resources/consumer.ts';
 import type { JsonSchema } from '../../resources/resource.ts';
 import { compileSchema } from '../../resources/validator.ts';
+import { createLocalCounters, type Counters } from '../counters/counters.ts';
 import type { AuthenticatedConsumer } from '../exchange.ts';
 import type { AnyPlugin, IndexedCredential, Plugin, PluginDeps } from '../plugin.ts';
+import { ResourcePool, WorkerSignals } from '../shared-resources.ts';
 import { TestMetrics } from './metrics.ts';
 
 export interface HarnessOptions {
@@ -16,6 +18,10 @@ export interface HarnessOptions {
   /** `plugin_attr.<name>`. */
   readonly attributes?: Readonly<Record<string, unknown>>;
   readonly metrics?: TestMetrics;
+  readonly counters?: Counters;
+  readonly shared?: ResourcePool;
+  readonly events?: WorkerSignals;
+  readonly scope?: string;
   /** The plugin's metadata resource. */
   readonly metadata?: Readonly<Record<string, unknown>>;
   /** Other plugins that are enabled, each with its consumers' credentials. */
@@ -83,7 +89,10 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
   const others = new Map(options.others?.map((other) => [other.plugin.name, other]));
   return {
     credentials: { find: (key) => index.get(key), consumer: (username) => consumers.get(username) },
-    scope: 'route#1',
+    scope: options.scope ?? 'route#1',
+    counters: options.counters ?? createLocalCounters(),
+    shared: options.shared ?? new ResourcePool(),
+    events: options.events ?? new WorkerSignals(),
     metadata: () => options.metadata,
     attributes: options.attributes ?? {},
     log: {

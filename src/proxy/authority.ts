@@ -1,4 +1,5 @@
 /** Host field and absolute-form authority → host and port (RFC 9110 §7.2, RFC 3986 §3.2). */
+import { isIPv6 } from 'node:net';
 import { GatewayError } from '../errors/gateway-error.ts';
 
 export interface Authority {
@@ -21,7 +22,9 @@ export function parseAuthority(raw: string): Authority {
   if (raw === '') return none;
   const match = pattern.exec(raw);
   const host = match?.[1] ?? '';
-  if (match === null || host === '' || raw.length > 1024) throw new GatewayError('REQUEST_MALFORMED', 'invalid Host');
+  const badLiteral = host.startsWith('[') && !isIPv6(host.slice(1, -1));
+  if (match === null || host === '' || badLiteral || raw.length > 1024)
+    throw new GatewayError('REQUEST_MALFORMED', 'invalid Host');
   const port = match[2] === undefined || match[2] === '' ? undefined : Number(match[2]);
   if (port !== undefined && port > 65_535) throw new GatewayError('REQUEST_MALFORMED', 'invalid port in Host');
   const lower = host.toLowerCase();

@@ -13,14 +13,14 @@ export interface NormalPath {
 }
 
 /**
- * `raw`: path of the request-target, starting with '/', without query; bytes over 0x7f as Latin-1.
+ * `raw`: path of the request-target, starting with '/', without query; visible ASCII, as the parser leaves it.
  * An encoded slash counts as a slash for rules and stays encoded upstream where nothing else changed.
- * Throws REQUEST_PATH_REFUSED on invalid percent-encoding, control bytes, backslashes, `..` above the root, and dot segments
- * with parameters (`..;`).
+ * Throws REQUEST_PATH_REFUSED on invalid percent-encoding, control bytes, backslashes, `..` above the root, dot segments with
+ * parameters (`..;`), and overlong UTF-8, which some backends read as `.` or `/` (RFC 3629 §10).
  */
 export function normalisePath(raw: string): NormalPath {
   const decoded = decodePath(raw);
-  if (!/\/\/|\/\.{1,2}(?:[/;]|$)/.test(decoded)) return { path: decoded, encoded: encodeNonAscii(raw) };
+  if (!/\/\/|\/\.{1,2}(?:[/;]|$)/.test(decoded)) return { path: decoded, encoded: raw };
   const path = removeDotSegments(decoded);
   if (path.includes('\ufffd')) throw refused('invalid UTF-8 in a path that needs normalising');
   return { path, encoded: encodePath(path) };
@@ -31,8 +31,12 @@ export function encodePath(path: string): string {
   return path.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/]+/g, encodeURIComponentStrict);
 }
 
-/** True where a path that a plugin wrote still has something an upstream could resolve to another path. */
+/**
+ * True where a path that a plugin wrote still has something an upstream could resolve to another path, or bytes that no path
+ * has: they would end it, or the request line (apisix#13787).
+ */
 export function hasUnsafeSegments(encoded: string): boolean {
+  if (/[^!-~]|[#?]/.test(encoded)) return true;
   if (!/[%\\]|\/\.|\/\//.test(encoded)) return false;
   try {
     return /\/\.{1,2}(?:[/;]|$)/.test(decodePath(encoded));
@@ -47,9 +51,7 @@ function encodeURIComponentStrict(text: string): string {
   return out;
 }
 
-function encodeNonAscii(raw: string): string {
-  return raw.replace(/[\x80-\xff]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-}
+const overlong = /[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f]|\xf0[\x80-\x8f]/;
 
 /** Decodes each `%XX` once; bytes over 0x7f are read as UTF-8. */
 function decodePath(raw: string): string {
@@ -62,7 +64,9 @@ function decodePath(raw: string): string {
   }
   // eslint-disable-next-line no-control-regex -- control bytes are what is looked for
   if (/[\x00-\x1f\x7f\\]/.test(binary)) throw refused('control byte or backslash in the path');
-  return /[\x80-\xff]/.test(binary) ? Buffer.from(binary, 'latin1').toString('utf8') : binary;
+  if (!/[\x80-\xff]/.test(binary)) return binary;
+  if (overlong.test(binary)) throw refused('overlong UTF-8 in the path');
+  return Buffer.from(binary, 'latin1').toString('utf8');
 }
 
 function removeDotSegments(path: string): string {

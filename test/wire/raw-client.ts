@@ -37,7 +37,8 @@ export class RawClient {
   ended = false;
   closed = false;
   error: NodeJS.ErrnoException | undefined;
-  #wake: (() => void) | undefined;
+  /** Whoever waits for the next event; there may be several. */
+  #waiting: (() => void)[] = [];
 
   static async connect(port: number): Promise<RawClient> {
     const socket = connect({ host: '127.0.0.1', port, noDelay: true, allowHalfOpen: true });
@@ -52,11 +53,11 @@ export class RawClient {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => {
       this.received = Buffer.concat([this.received, chunk]);
-      this.#wake?.();
+      this.#wake();
     });
     socket.on('end', () => {
       this.ended = true;
-      this.#wake?.();
+      this.#wake();
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.error = error;
@@ -64,7 +65,7 @@ export class RawClient {
     socket.on('close', () => {
       this.ended = true;
       this.closed = true;
-      this.#wake?.();
+      this.#wake();
     });
   }
 
@@ -135,9 +136,14 @@ export class RawClient {
 
   async #more(): Promise<void> {
     await new Promise<void>((resolve) => {
-      this.#wake = resolve;
+      this.#waiting.push(resolve);
     });
-    this.#wake = undefined;
+  }
+
+  #wake(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const resolve of waiting) resolve();
   }
 }
 

@@ -18,6 +18,8 @@ export interface Requirement {
 export const TEST_REQUIREMENTS: readonly Requirement[] = [
   { command: 'curl', package: 'curl' },
   { command: 'openssl', package: 'openssl' },
+  { command: 'redis-server', package: 'redis-server' },
+  { command: 'redis-cli', package: 'redis-tools' },
 ];
 
 /** Absolute path of a program, or undefined; sbin counts although a user's PATH may leave it out. */

@@ -42,7 +42,7 @@ describe('parseAuthority', () => {
       'a"b',
       '<a>',
       'caf\u00e9',
-      `${'a'.repeat(1100)}`,
+      'a'.repeat(1100),
     ]) {
       assert.throws(
         () => parseAuthority(raw),

@@ -149,11 +149,11 @@ async function exchangeBytes(
   const port = 'port' in server ? server.port : portOf(server);
   const socket = connect({ host: '127.0.0.1', port, noDelay: true, allowHalfOpen: true });
   let own = 0;
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
+  const patience = AbortSignal.timeout(patienceMs);
+  const giveUp = (): void => {
     socket.destroy();
-  }, patienceMs);
+  };
+  patience.addEventListener('abort', giveUp);
   await new Promise<void>((resolve) => {
     socket.on('connect', () => {
       own = socket.localPort ?? 0;
@@ -170,8 +170,8 @@ async function exchangeBytes(
     });
     socket.resume();
   });
-  clearTimeout(timer);
-  if (late && 'port' in server) throw new Error(`still open: ${JSON.stringify(bytes.toString('latin1'))}`);
+  patience.removeEventListener('abort', giveUp);
+  if (patience.aborted && 'port' in server) throw new Error(`still open: ${JSON.stringify(bytes.toString('latin1'))}`);
   const reading = readings.get(own) ?? { requests: [], refused: false };
   readings.delete(own);
   return reading;

@@ -25,8 +25,8 @@ describe('an upgrade', () => {
     client.write('|later');
     assert.equal(await client.untilEnd(), 'first|last');
     assert.equal(upstream.requests[0]?.header('upgrade'), 'websocket');
-    assert.equal(upstream.requests[0]?.header('connection'), 'upgrade');
-    assert.equal(upstream.requests[0]?.header('sec-websocket-key'), 'x');
+    assert.equal(upstream.requests[0].header('connection'), 'upgrade');
+    assert.equal(upstream.requests[0].header('sec-websocket-key'), 'x');
     await gateway.accessed(1);
     assert.equal(gateway.accesses[0]?.status, 101);
   });

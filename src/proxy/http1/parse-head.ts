@@ -183,6 +183,8 @@ export function parseResponseHead(
   }
   if (status < 100) return fail('invalid status code');
   let position = start + 12;
+  // RFC 9112 §4 wants a space; without a reason many leave it out.
+  if (buffer[position] !== SP && buffer[position] !== CR) return fail('invalid status code');
   const reasonStart = buffer[position] === SP ? position + 1 : position;
   while (position < end && isFieldValue[buffer[position] as number] === 1) position++;
   if (position + 1 >= end) return end - start > limits.maxHeadBytes ? fail('response head too large') : undefined;

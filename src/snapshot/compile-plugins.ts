@@ -123,13 +123,32 @@ function refuser(
   };
   const priority = meta?.['priority'];
   return {
-    name: plugin.name,
-    priority: typeof priority === 'number' ? priority : plugin.priority,
+    ...refusing(plugin.name, typeof priority === 'number' ? priority : plugin.priority, reply),
     // Without its filter, which may itself hold the reference: fail closed.
-    filter: undefined,
     errorResponse: (meta?.['error_response'] ?? undefined) as string | object | undefined,
     isAuth: plugin.type === 'auth',
     fromConsumer,
+  };
+}
+
+/** Stands in for a global rule that cannot be used and never could: it ends every request, for without the rule all would pass. */
+export function unusableRule(scope: string, error: unknown): BoundPlugin {
+  return refusing(scope, 0, {
+    status: 503,
+    body: { error_msg: '503 Service Temporarily Unavailable' },
+    reason: 'configuration.invalid',
+    detail: `${scope}: ${error instanceof Error ? error.message : String(error)}`,
+  });
+}
+
+function refusing(name: string, priority: number, reply: Reply): BoundPlugin {
+  return {
+    name,
+    priority,
+    filter: undefined,
+    errorResponse: undefined,
+    isAuth: false,
+    fromConsumer: false,
     rewrite: () => reply,
     access: undefined,
     beforeProxy: undefined,

@@ -14,6 +14,7 @@ import type { PluginConfigs } from '../resources/resource.ts';
 interface Owned {
   readonly plugin: string;
   readonly indexKey: string;
+  readonly credential: IndexedCredential;
 }
 
 interface ConsumerEntry {
@@ -104,10 +105,7 @@ export class CredentialTable {
     return index;
   }
 
-  #compile(
-    plugins: PluginConfigs | undefined,
-    consumer: AuthenticatedConsumer,
-  ): { owned: Owned; credential: IndexedCredential }[] {
+  #compile(plugins: PluginConfigs | undefined, consumer: AuthenticatedConsumer): Owned[] {
     const compiled = [];
     for (const [name, config] of Object.entries(plugins ?? {})) {
       const plugin = this.#findPlugin(name);
@@ -124,20 +122,25 @@ export class CredentialTable {
         });
       }
       compiled.push({
-        owned: { plugin: name, indexKey: result.indexKey },
+        plugin: name,
+        indexKey: result.indexKey,
         credential: { consumer, state: result.state as unknown },
       });
     }
     return compiled;
   }
 
-  #insert(compiled: readonly { owned: Owned; credential: IndexedCredential }[]): Owned[] {
-    for (const { owned, credential } of compiled) this.#index(owned.plugin).set(owned.indexKey, credential);
-    return compiled.map((item) => item.owned);
+  #insert(compiled: Owned[]): Owned[] {
+    for (const { plugin, indexKey, credential } of compiled) this.#index(plugin).set(indexKey, credential);
+    return compiled;
   }
 
+  /** A key that has another owner by now stays: one change of a file may hand it over. */
   #drop(owned: readonly Owned[] | undefined): void {
-    for (const { plugin, indexKey } of owned ?? []) this.#byPlugin.get(plugin)?.delete(indexKey);
+    for (const { plugin, indexKey, credential } of owned ?? []) {
+      const index = this.#index(plugin);
+      if (index.get(indexKey) === credential) index.delete(indexKey);
+    }
   }
 }
 

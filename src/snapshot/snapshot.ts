@@ -31,6 +31,7 @@ import {
   createPipeline,
   type PluginSource,
   retire,
+  unusableRule,
 } from './compile-plugins.ts';
 import { compileUpstream, type UpstreamDefaults, withTimeouts } from './compile-upstream.ts';
 import type { CredentialTable } from './credentials.ts';
@@ -226,12 +227,24 @@ export class Snapshot {
   }
 
   #applyGlobalRule(id: string, rule: { plugins?: PluginConfigs } | undefined): void {
-    const compiled =
-      rule === undefined
-        ? undefined
-        : compilePlugins(rule.plugins ?? {}, `global_rule#${id}`, this.#options.plugins, false);
-    if (compiled === undefined) this.#globalRules.delete(id);
-    else this.#globalRules.set(id, { plugins: compiled, holders: 0 });
+    const scope = `global_rule#${id}`;
+    if (rule === undefined) this.#globalRules.delete(id);
+    else {
+      try {
+        const plugins = compilePlugins(rule.plugins ?? {}, scope, this.#options.plugins, false);
+        this.#globalRules.set(id, { plugins, holders: 0 });
+      } catch (error) {
+        if (!this.#globalRules.has(id)) {
+          this.#globalRules.set(id, { plugins: [unusableRule(scope, error)], holders: 0 });
+          this.#rebuildGlobal();
+        }
+        throw error;
+      }
+    }
+    this.#rebuildGlobal();
+  }
+
+  #rebuildGlobal(): void {
     const previous = this.#global;
     const rules = [...this.#globalRules].sort(([a], [b]) => (a < b ? -1 : 1));
     this.#global = createGlobalPipeline(rules.map(([, plugins]) => plugins));

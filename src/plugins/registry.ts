@@ -7,6 +7,7 @@ import { basicAuth } from './basic-auth/index.ts';
 import { consumerRestriction } from './consumer-restriction/index.ts';
 import { cors } from './cors/index.ts';
 import { csrf } from './csrf/index.ts';
+import { hmacAuth } from './hmac-auth/index.ts';
 import { ipRestriction } from './ip-restriction/index.ts';
 import { jwtAuth } from './jwt-auth/index.ts';
 import { keyAuth } from './key-auth/index.ts';
@@ -31,6 +32,7 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   refererRestriction,
   csrf,
   uriBlocker,
+  hmacAuth,
   basicAuth,
   jwtAuth,
   keyAuth,

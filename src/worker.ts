@@ -19,6 +19,7 @@ import { ResourcePool, WorkerSignals } from './plugin/shared-resources.ts';
 import { compileVariable } from './plugin/variables.ts';
 import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { createDeadlines } from './proxy/http1/deadlines.ts';
+import { WriteQueue } from './proxy/http1/write-queue.ts';
 import { Certificates } from './proxy/listener/certificates.ts';
 import { listen, ListenError } from './proxy/listener/listener.ts';
 import { Proxy } from './proxy/proxy.ts';
@@ -108,7 +109,8 @@ const snapshot = new Snapshot({
 });
 
 const deadlines = createDeadlines(deadlineIntervalMs);
-const pool = new ConnectionPool(deadlines);
+const writes = new WriteQueue();
+const pool = new ConnectionPool(deadlines, writes);
 const { client } = settings;
 const trust = {
   realIpFrom: compileAddressMatcher(settings.realIp.from),
@@ -137,6 +139,7 @@ async function startListening(): Promise<void> {
   const options = {
     handler: proxy,
     deadlines,
+    writes,
     limits: {
       maxHeadBytes: client.headerBytes,
       maxFields: client.headerCount,

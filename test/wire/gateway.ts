@@ -6,6 +6,7 @@ import type { AnyPlugin } from '../../src/plugin/plugin.ts';
 import type { PeerTrust } from '../../src/proxy/exchange.ts';
 import type { ClientLimits } from '../../src/proxy/http1/client-connection.ts';
 import { createDeadlines } from '../../src/proxy/http1/deadlines.ts';
+import { WriteQueue } from '../../src/proxy/http1/write-queue.ts';
 import { listen } from '../../src/proxy/listener/listener.ts';
 import { Proxy } from '../../src/proxy/proxy.ts';
 import { ConnectionPool } from '../../src/proxy/upstream/pool.ts';
@@ -51,7 +52,8 @@ export const trustLoopback: Partial<PeerTrust> = {
 
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const deadlines = createDeadlines(5);
-  const pool = new ConnectionPool(deadlines);
+  const writes = new WriteQueue();
+  const pool = new ConnectionPool(deadlines, writes);
   const refusals: string[] = [];
   const failures: string[] = [];
   const accesses: Gateway['accesses'] = [];
@@ -80,6 +82,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     handler: proxy,
     limits: { ...testLimits, ...options.limits },
     deadlines,
+    writes,
   });
   const port = portOf(server);
   return {

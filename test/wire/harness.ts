@@ -11,7 +11,9 @@ import type {
   ExchangeListener,
 } from '../../src/proxy/http1/client-connection.ts';
 import { createDeadlines } from '../../src/proxy/http1/deadlines.ts';
+import { WriteQueue } from '../../src/proxy/http1/write-queue.ts';
 import type { RequestHead } from '../../src/proxy/http1/parse-head.ts';
+import { WriteQueue } from '../../src/proxy/http1/write-queue.ts';
 import { listen } from '../../src/proxy/listener/listener.ts';
 import { RawClient } from './raw-client.ts';
 
@@ -50,6 +52,7 @@ export type EngineHandler = Pick<ConnectionHandler, 'onRequest'> & Partial<Conne
 /** The sweep of time-outs is frequent, so that a test of one does not wait long. */
 export async function startEngine(handler: EngineHandler, limits: Partial<ClientLimits> = {}): Promise<Engine> {
   const deadlines = createDeadlines(5);
+  const writes = new WriteQueue();
   const connections = new Set<ClientConnection>();
   const tracking: ConnectionHandler = {
     onAccept: (connection) => {
@@ -65,8 +68,10 @@ export async function startEngine(handler: EngineHandler, limits: Partial<Client
   };
   const server = await listen({ ip: '127.0.0.1', port: 0, setting: 'test' }, undefined, {
     handler: tracking,
+    writes: new WriteQueue(),
     limits: { ...testLimits, ...limits },
     deadlines,
+    writes,
   });
   const port = portOf(server);
   return {

@@ -16,6 +16,7 @@ import { ChunkedDecoder } from './chunked.ts';
 import type { Deadlines, Expiring } from './deadlines.ts';
 import type { Fields } from './fields.ts';
 import { BodyLength, type HeadLimits, parseRequestHead, type RequestHead } from './parse-head.ts';
+import type { Flushable, WriteQueue } from './write-queue.ts';
 
 export interface ClientLimits extends HeadLimits {
   /** All in milliseconds; 0: no limit. */
@@ -54,7 +55,7 @@ const maxDiscardBytes = 65_536;
 const maxWaitingBytes = 65_536;
 const lingerMs = 2000;
 
-export class ClientConnection implements Expiring {
+export class ClientConnection implements Expiring, Flushable {
   deadline = 0;
   readonly socket: Socket;
   readonly remoteAddress: string;
@@ -90,7 +91,9 @@ export class ClientConnection implements Expiring {
   #minor = 1;
   #headOnly = false;
   #keepAlive = true;
+  /** Bytes of responses that leave with this turn of the event loop. */
   #pending = '';
+  #queued = false;
   #chunkedOut = false;
   /** The response has no framing but the end of the connection (HTTP/1.0 clients). */
   #untilClose = false;
@@ -101,6 +104,7 @@ export class ClientConnection implements Expiring {
   readonly #handler: ConnectionHandler;
   readonly #limits: ClientLimits;
   readonly #deadlines: Deadlines;
+  readonly #writes: WriteQueue;
 
   constructor(
     socket: Socket,
@@ -108,12 +112,14 @@ export class ClientConnection implements Expiring {
     handler: ConnectionHandler,
     limits: ClientLimits,
     deadlines: Deadlines,
+    writes: WriteQueue,
   ) {
     this.socket = socket;
     this.encrypted = encrypted;
     this.#handler = handler;
     this.#limits = limits;
     this.#deadlines = deadlines;
+    this.#writes = writes;
     this.remoteAddress = plainAddress(socket.remoteAddress);
     this.remotePort = socket.remotePort ?? 0;
     this.localAddress = plainAddress(socket.localAddress);
@@ -159,7 +165,8 @@ export class ClientConnection implements Expiring {
     this.#sink = sink;
     if (this.#mustContinue) {
       this.#mustContinue = false;
-      this.socket.write('HTTP/1.1 100 Continue\r\n\r\n', 'latin1');
+      this.#append('HTTP/1.1 100 Continue\r\n\r\n');
+      this.flushWrites();
     }
     this.deadline = this.#deadlines.after(this.#limits.bodyTimeoutMs);
     this.#resume();
@@ -185,7 +192,9 @@ export class ClientConnection implements Expiring {
 
   /** An informational response (1xx), forwarded to HTTP/1.1 clients only (RFC 9110 §15.2). */
   sendInformational(head: string): void {
-    if (this.#minor === 1 && !this.#responding) this.#write(head);
+    if (this.#minor !== 1 || this.#responding) return;
+    this.#append(head);
+    this.flushWrites();
   }
 
   /**
@@ -214,7 +223,9 @@ export class ClientConnection implements Expiring {
     if (this.#keepAlive && !this.#bodyDone && !this.#discardable()) this.#keepAlive = false;
     if (this.#stopping || this.#clientEnded || this.#requests >= this.#limits.maxRequests) this.#keepAlive = false;
     this.#headOnly = bodyless;
-    this.#pending = `HTTP/1.1 ${status} ${reason}\r\n${fields}${framing}${this.#keepAlive ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n'}`;
+    this.#append(
+      `HTTP/1.1 ${status} ${reason}\r\n${fields}${framing}${this.#keepAlive ? 'Connection: keep-alive\r\n\r\n' : 'Connection: close\r\n\r\n'}`,
+    );
   }
 
   /** A piece of the body; kept only as a copy. False: the client is slow, wait for onDrain. */
@@ -224,36 +235,40 @@ export class ClientConnection implements Expiring {
     this.bodyBytesSent += length;
     if (length <= maxInlineBytes && this.#pending.length + length <= maxInlineBytes * 2) {
       const text = latin1(piece);
-      this.#pending += this.#chunkedOut ? `${length.toString(16)}\r\n${text}\r\n` : text;
-      return true;
+      this.#append(this.#chunkedOut ? `${length.toString(16)}\r\n${text}\r\n` : text);
+      return !this.socket.writableNeedDrain;
     }
     this.socket.cork();
-    let room = true;
-    if (this.#chunkedOut) this.#pending += `${length.toString(16)}\r\n`;
-    if (this.#pending !== '') {
-      this.#write(this.#pending);
-      this.#pending = '';
-    }
+    if (this.#chunkedOut) this.#append(`${length.toString(16)}\r\n`);
+    this.flushWrites();
     this.bytesSent += length;
-    room = this.socket.write(Buffer.from(piece));
-    if (this.#chunkedOut) this.#pending = '\r\n';
+    const room = this.socket.write(Buffer.from(piece));
+    if (this.#chunkedOut) this.#append('\r\n');
     this.socket.uncork();
     if (!room) this.deadline = this.#deadlines.after(this.#limits.sendTimeoutMs);
     return room;
   }
 
-  /** Sends what `startResponse` and `writeBody` have gathered. False as in `writeBody`. */
+  /** What `startResponse` and `writeBody` have gathered leaves with this turn of the event loop. False as in `writeBody`. */
   flush(): boolean {
-    if (this.#pending === '') return true;
-    const room = this.#write(this.#pending);
+    if (!this.#queued && this.#pending !== '') {
+      this.#queued = true;
+      this.#writes.add(this);
+    }
+    return !this.socket.writableNeedDrain;
+  }
+
+  flushWrites(): void {
+    this.#queued = false;
+    if (this.#pending === '' || this.#state === ConnectionState.closed) return;
+    const text = this.#pending;
     this.#pending = '';
-    if (!room) this.deadline = this.#deadlines.after(this.#limits.sendTimeoutMs);
-    return room;
+    if (!this.socket.write(text, 'latin1')) this.deadline = this.#deadlines.after(this.#limits.sendTimeoutMs);
   }
 
   /** Completes the response; `trailers`: serialised field lines, only sent where the body is chunked. */
   endResponse(trailers = ''): void {
-    if (this.#chunkedOut) this.#pending += `0\r\n${trailers}\r\n`;
+    if (this.#chunkedOut) this.#append(`0\r\n${trailers}\r\n`);
     this.flush();
     this.#responding = false;
     this.#finish();
@@ -278,7 +293,8 @@ export class ClientConnection implements Expiring {
     this.#tunnelPeer = toPeer;
     this.#tunnelEnd = onClientEnd;
     this.deadline = 0;
-    this.#write(head);
+    this.#append(head);
+    this.flushWrites();
     const waiting = this.#waiting;
     this.#waiting = undefined;
     this.#resume();
@@ -485,7 +501,7 @@ export class ClientConnection implements Expiring {
   refuse(error: GatewayError): void {
     this.#handler.onBadRequest(this, error);
     const body = `{"error_msg":"${error.publicMessage}"}\n`;
-    this.#write(
+    this.#append(
       `HTTP/1.1 ${error.publicMessage}\r\nDate: ${new Date().toUTCString()}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n${body}`,
     );
     this.#linger();
@@ -523,6 +539,7 @@ export class ClientConnection implements Expiring {
 
   /** Closes in a way that lets the client read the answer first (RFC 9112 §9.6). */
   #linger(): void {
+    this.flushWrites();
     this.#state = ConnectionState.lingering;
     this.#waiting = undefined;
     this.#listener = undefined;
@@ -576,9 +593,9 @@ export class ClientConnection implements Expiring {
     this.socket.resume();
   }
 
-  #write(text: string): boolean {
+  #append(text: string): void {
     this.bytesSent += text.length;
-    return this.socket.write(text, 'latin1');
+    this.#pending += text;
   }
 }
 

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { ClientConnection, type ClientLimits, type ConnectionHandler } from '../http1/client-connection.ts';
 import type { Deadlines } from '../http1/deadlines.ts';
+import type { WriteQueue } from '../http1/write-queue.ts';
 
 export interface ListenAddress {
   readonly ip: string;
@@ -15,6 +16,7 @@ export interface ListenerOptions {
   readonly handler: ConnectionHandler;
   readonly limits: ClientLimits;
   readonly deadlines: Deadlines;
+  readonly writes: WriteQueue;
 }
 
 export class ListenError extends Error {
@@ -42,7 +44,14 @@ export function listenMessage(address: ListenAddress, cause: Error): string {
 export function listen(address: ListenAddress, tls: TlsOptions | undefined, options: ListenerOptions): Promise<Server> {
   const accept = (socket: Socket): void => {
     options.handler.onAccept(
-      new ClientConnection(socket, tls !== undefined, options.handler, options.limits, options.deadlines),
+      new ClientConnection(
+        socket,
+        tls !== undefined,
+        options.handler,
+        options.limits,
+        options.deadlines,
+        options.writes,
+      ),
     );
   };
   const server =

@@ -10,6 +10,7 @@ import { connect as connectTls } from 'node:tls';
 import { GatewayError } from '../../errors/gateway-error.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import type { Deadlines, Expiring } from '../http1/deadlines.ts';
+import type { Flushable, WriteQueue } from '../http1/write-queue.ts';
 import type { Fields } from '../http1/fields.ts';
 import { BodyLength, type HeadLimits, parseResponseHead, type ResponseHead } from '../http1/parse-head.ts';
 
@@ -46,7 +47,7 @@ const responseLimits: HeadLimits = { maxHeadBytes: 65_536, maxFields: 256 };
 /** One read buffer for all connections of the thread: it is parsed, or copied, before the next read can happen. */
 const readBuffer = Buffer.allocUnsafeSlow(65_536);
 
-export class UpstreamConnection implements Expiring {
+export class UpstreamConnection implements Expiring, Flushable {
   deadline = 0;
   requests = 0;
   readonly poolKey: string;
@@ -66,6 +67,9 @@ export class UpstreamConnection implements Expiring {
   #sendTimeoutMs = 0;
   readonly #socket: Socket;
   readonly #deadlines: Deadlines;
+  readonly #writes: WriteQueue;
+  /** A request head that leaves with this turn of the event loop. */
+  #pending = '';
   readonly #release: (connection: UpstreamConnection) => void;
 
   constructor(
@@ -76,11 +80,13 @@ export class UpstreamConnection implements Expiring {
     connectTimeoutMs: number,
     sink: ResponseSink,
     deadlines: Deadlines,
+    writes: WriteQueue,
     release: (connection: UpstreamConnection) => void,
   ) {
     this.poolKey = poolKey;
     this.#sink = sink;
     this.#deadlines = deadlines;
+    this.#writes = writes;
     this.#release = release;
     const onread = {
       buffer: readBuffer,
@@ -155,9 +161,21 @@ export class UpstreamConnection implements Expiring {
     this.#head = undefined;
     this.#sendTimeoutMs = sendTimeoutMs;
     this.#readTimeoutMs = readTimeoutMs;
+    if (!hasMore) {
+      this.#pending = text;
+      this.#writes.add(this);
+      this.deadline = this.#deadlines.after(readTimeoutMs);
+      return true;
+    }
     const room = this.#socket.write(text, 'latin1');
-    this.deadline = this.#deadlines.after(room && !hasMore ? readTimeoutMs : sendTimeoutMs);
+    this.deadline = this.#deadlines.after(sendTimeoutMs);
     return room;
+  }
+
+  flushWrites(): void {
+    const text = this.#pending;
+    this.#pending = '';
+    if (text !== '' && this.#state === ConnectionState.busy) this.#socket.write(text, 'latin1');
   }
 
   /** `piece` may be reused by the caller afterwards. False: wait for onDrain. */

@@ -3,6 +3,7 @@
  * address, port, TLS, SNI, verification and client certificate (apisix#13587).
  */
 import type { Deadlines } from '../http1/deadlines.ts';
+import type { WriteQueue } from '../http1/write-queue.ts';
 import { type ResponseSink, UpstreamConnection, type UpstreamTls } from './connection.ts';
 
 export interface PoolLimits {
@@ -17,10 +18,12 @@ export class ConnectionPool {
   readonly #idle = new Map<string, UpstreamConnection[]>();
   readonly #limits = new Map<string, PoolLimits>();
   readonly #deadlines: Deadlines;
+  readonly #writes: WriteQueue;
   #closing = false;
 
-  constructor(deadlines: Deadlines) {
+  constructor(deadlines: Deadlines, writes: WriteQueue) {
     this.#deadlines = deadlines;
+    this.#writes = writes;
   }
 
   /** An idle connection, or undefined. It is the caller's until its response ends. */
@@ -48,6 +51,7 @@ export class ConnectionPool {
       connectTimeoutMs,
       sink,
       this.#deadlines,
+      this.#writes,
       (released) => {
         this.#put(released);
       },

@@ -1,12 +1,15 @@
 /**
  * Store → workers: everything at a worker's start, each commit after that, in order. Between them stands the check of every
  * item that did not come through the Admin API (a file): a bad one is reported and its last good value goes on being served.
+ * References to secrets are resolved here; a change that must wait for a secret holds up those after it.
  */
 import type { Logger } from './observability/error-log.ts';
 import type { HealthMonitor } from './proxy/upstream/health/health-monitor.ts';
 import { checkResource } from './resources/check.ts';
 import type { PluginRegistry } from './resources/plugin-check.ts';
 import type { JsonObject, ResourceKind } from './resources/resource.ts';
+import { SecretResolver } from './secrets/resolver.ts';
+import type { Secrets } from './secrets/secrets.ts';
 import type { Upstream } from './resources/upstream.ts';
 import type { SnapshotChange } from './snapshot/snapshot.ts';
 import type { Change, Store } from './store/store.ts';
@@ -18,6 +21,8 @@ export interface FeedOptions {
   readonly monitor: HealthMonitor | undefined;
   readonly log: Logger;
   readonly healthChecks: boolean;
+  /** undefined: references stay as they are (check). */
+  readonly secrets: Secrets | undefined;
 }
 
 export class Feed {
@@ -25,11 +30,16 @@ export class Feed {
   /** Last good values of what is checked here, as the workers have them. */
   readonly #good = new Map<string, string>();
   readonly #routes = new Set<string>();
+  readonly #resolver: SecretResolver | undefined;
+  /** Ends when the last change that waits for a secret has been sent; undefined: none waits. */
+  #sending: Promise<void> | undefined;
   /** What the last load refused. */
   problems: string[] = [];
 
   constructor(options: FeedOptions) {
     this.#options = options;
+    const { secrets, registry, log } = options;
+    this.#resolver = secrets === undefined ? undefined : new SecretResolver(secrets, registry, log);
   }
 
   get routeCount(): number {
@@ -47,19 +57,56 @@ export class Feed {
       const { revision, entries } = await this.#options.store.list(`${kind}/`);
       first ??= revision;
       for (let from = 0; from < entries.length; from += pieceSize) {
-        yield {
-          revision: first,
-          changes: this.#accept(entries.slice(from, from + pieceSize).map((entry) => ({ key: entry.key, entry }))),
-        };
+        const piece = entries.slice(from, from + pieceSize).map((entry) => ({ key: entry.key, entry }));
+        yield { revision: first, changes: await this.#resolve(this.#accept(piece)) };
       }
     }
     yield { revision: first ?? 0, changes: [] };
   }
 
-  follow(send: (revision: number, changes: readonly SnapshotChange[]) => void): () => void {
-    return this.#options.store.watch(({ revision, changes }) => {
-      send(revision, this.#accept(changes));
+  /** `resend`: resources as they are stored already, whose secrets have changed. */
+  follow(
+    send: (revision: number, changes: readonly SnapshotChange[]) => void,
+    resend: (changes: readonly SnapshotChange[]) => void,
+  ): () => void {
+    const { store, secrets } = this.#options;
+    secrets?.onChange((keys) => {
+      this.#inOrder(() => {
+        resend(this.#resolver?.again(keys) ?? []);
+        return undefined;
+      });
     });
+    return store.watch(({ revision, changes }) => {
+      const accepted = this.#accept(changes);
+      this.#inOrder(() => {
+        const resolved = this.#resolve(accepted);
+        if (!(resolved instanceof Promise)) {
+          send(revision, resolved);
+          return undefined;
+        }
+        return resolved.then((late) => {
+          send(revision, late);
+        });
+      });
+    });
+  }
+
+  #resolve(changes: SnapshotChange[]): SnapshotChange[] | Promise<SnapshotChange[]> {
+    return this.#resolver === undefined ? changes : this.#resolver.resolve(changes);
+  }
+
+  /** At once where nothing waits. */
+  #inOrder(task: () => Promise<void> | undefined): void {
+    const sending = this.#sending === undefined ? task() : this.#sending.then(task);
+    if (!(sending instanceof Promise)) return;
+    const settled: Promise<void> = sending
+      .catch((error: unknown) => {
+        this.#options.log.error('a change could not be sent to the workers', { error: String(error) });
+      })
+      .then(() => {
+        if (this.#sending === settled) this.#sending = undefined;
+      });
+    this.#sending = settled;
   }
 
   #accept(changes: readonly Change[]): SnapshotChange[] {
@@ -108,7 +155,7 @@ export class Feed {
     const { monitor, healthChecks } = this.#options;
     if (monitor === undefined || !healthChecks || (kind !== 'routes' && kind !== 'services' && kind !== 'upstreams'))
       return;
-    if (value === undefined || !value.includes('"checks"')) {
+    if (!value?.includes('"checks"')) {
       monitor.remove(key);
       return;
     }
@@ -121,8 +168,8 @@ export class Feed {
 
 /** What others refer to comes first. Credentials are under their consumers. */
 const kindOrder = [
-  'ssls',
   'secrets',
+  'ssls',
   'protos',
   'plugin_metadata',
   'upstreams',

@@ -17,6 +17,7 @@ import type { PluginRegistry } from './plugins/registry.ts';
 import { listenMessage, probe, type ListenAddress } from './proxy/listener/listener.ts';
 import { createNameResolver } from './proxy/upstream/discovery/name-resolver.ts';
 import { createHealthMonitor } from './proxy/upstream/health/health-monitor.ts';
+import { Secrets } from './secrets/secrets.ts';
 import { ensureAdminKey } from './settings/admin-key.ts';
 import { substituteEnvironment } from './settings/environment.ts';
 import { readSettings } from './settings/read-settings.ts';
@@ -58,7 +59,8 @@ export async function start(options: StartOptions): Promise<number> {
     ...(settings.dns.ttlMs === undefined ? {} : { validSeconds: settings.dns.ttlMs / 1000 }),
   });
   const monitor = createHealthMonitor({ resolver });
-  const feed = new Feed({ store, registry, monitor, log, healthChecks: !settings.disableUpstreamHealthCheck });
+  const secrets = new Secrets({ env: process.env, log });
+  const feed = new Feed({ store, registry, monitor, log, healthChecks: !settings.disableUpstreamHealthCheck, secrets });
   const workers = new Workers({
     settings,
     log,
@@ -76,13 +78,19 @@ export async function start(options: StartOptions): Promise<number> {
     log.warn(healthy ? 'node is healthy' : 'node is unhealthy', { upstream: key, node: label });
     workers.health({ type: 'health', key, label, healthy, settled });
   });
-  feed.follow((revision, changes) => {
-    workers.send(revision, changes);
-  });
+  feed.follow(
+    (revision, changes) => {
+      workers.send(revision, changes);
+    },
+    (changes) => {
+      workers.resend(changes);
+    },
+  );
   const servers: { close(): Promise<void> }[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all([workers.stop(), ...servers.map((server) => server.close())]);
     monitor.dispose();
+    secrets.dispose();
     resolver.dispose();
     await store.close();
   };
@@ -156,7 +164,14 @@ export async function check(options: StartOptions): Promise<number> {
     });
     // What it refuses is printed below.
     const silent = createLogger({ level: 'error', write: () => undefined });
-    const feed = new Feed({ store, registry, monitor: undefined, log: silent, healthChecks: false });
+    const feed = new Feed({
+      store,
+      registry,
+      monitor: undefined,
+      log: silent,
+      healthChecks: false,
+      secrets: undefined,
+    });
     await drain(feed.load());
     await store.close();
     problems.push(...feed.problems.map((problem) => `${settings.resourcesFile}: ${problem}`));

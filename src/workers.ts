@@ -109,6 +109,14 @@ export class Workers {
     }
   }
 
+  /** Resources as they are stored already, which reach the workers in another form now (a secret changed). */
+  resend(changes: readonly SnapshotChange[]): void {
+    for (const handle of this.#handles) {
+      if (handle.backlog === undefined) this.#expect(handle, { type: 'changes', revision: -1, changes });
+      else handle.backlog.push({ type: 'changes', revision: -1, changes });
+    }
+  }
+
   publish(revision: number): Promise<void> {
     if (this.#servedByAll(revision)) return Promise.resolve();
     return new Promise((resolve) => {
@@ -209,7 +217,8 @@ export class Workers {
       if (!this.#handles.has(handle)) return;
     }
     this.#revision = Math.max(this.#revision, loaded);
-    for (const change of handle.backlog ?? []) if (change.revision > loaded) this.#expect(handle, change);
+    // All of it: what the load holds already is applied twice, in order, before anything is served.
+    for (const change of handle.backlog ?? []) this.#expect(handle, change);
     handle.backlog = undefined;
     post(handle, { type: 'listen' });
     await listening;

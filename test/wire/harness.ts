@@ -11,7 +11,6 @@ import type {
   ExchangeListener,
 } from '../../src/proxy/http1/client-connection.ts';
 import { createDeadlines } from '../../src/proxy/http1/deadlines.ts';
-import { WriteQueue } from '../../src/proxy/http1/write-queue.ts';
 import type { RequestHead } from '../../src/proxy/http1/parse-head.ts';
 import { WriteQueue } from '../../src/proxy/http1/write-queue.ts';
 import { listen } from '../../src/proxy/listener/listener.ts';
@@ -68,7 +67,6 @@ export async function startEngine(handler: EngineHandler, limits: Partial<Client
   };
   const server = await listen({ ip: '127.0.0.1', port: 0, setting: 'test' }, undefined, {
     handler: tracking,
-    writes: new WriteQueue(),
     limits: { ...testLimits, ...limits },
     deadlines,
     writes,

@@ -305,6 +305,11 @@ function parseFields(
     const value = text.substring(valueStart - from, valueEnd - from);
     const known = fieldName(name);
     if (known.kind !== FieldKind.plain && known.kind <= FieldKind.upgrade) {
+      if (known.kind === FieldKind.transferEncoding || known.kind === FieldKind.contentLength) {
+        // HTAB is whitespace here (RFC 9110 §5.6.3), but not to every parser: the framing would have two readings.
+        if (text.substring(nameEnd - from, position - from).includes('\t'))
+          throw new GatewayError(malformedCode, `tab beside the value of ${known.lower}`);
+      }
       noteField(known.kind, value, malformedCode);
     }
     fields.add(name, known, value);

@@ -11,16 +11,13 @@ import { version } from '../../src/version.ts';
 import { type CommandResult, runCommand } from '../command.ts';
 import { freePorts, type Gateway, type Ports, startGateway, testSettings } from '../gateway.ts';
 import { request } from '../request.ts';
+import { until } from '../until.ts';
 import { startUpstream } from '../upstream.ts';
 
 /** Published with APISIX's first releases (CVE-2020-13945). */
 const wellKnownKey = 'edd1c9f034335f136f87ad84b625c8f1';
 
 const route = (node: string): object => ({ uri: '/*', upstream: { type: 'roundrobin', nodes: { [node]: 1 } } });
-
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 10));
-}
 
 describe('the command line', () => {
   it('--version prints the version', async () => {

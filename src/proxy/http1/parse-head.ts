@@ -53,6 +53,8 @@ export interface ResponseHead {
   readonly end: number;
 }
 
+type MalformedCode = 'REQUEST_MALFORMED' | 'UPSTREAM_MALFORMED';
+
 const CR = 0x0d;
 const LF = 0x0a;
 const SP = 0x20;
@@ -63,7 +65,8 @@ const methods = new Set(METHODS);
 
 /** Scratch of the field scanner; the parsers are synchronous and never nest. */
 const scan = {
-  position: 0,
+  /** The head as text, from the first byte of its start line. */
+  text: '',
   contentLength: -1,
   chunked: false,
   connectionClose: false,
@@ -132,10 +135,11 @@ export function parseRequestHead(
   position += 2;
 
   const fields = new Fields();
-  const fieldsEnd = parseFields(buffer, position, end, start, limits, fields, 'REQUEST_MALFORMED');
+  const fieldsEnd = parseFields(buffer, position, end, methodStart, limits, fields, 'REQUEST_MALFORMED');
   if (fieldsEnd === 0) return incomplete(end - start, limits);
 
-  const method = buffer.toString('latin1', methodStart, targetStart - 1);
+  const { text } = scan;
+  const method = text.substring(0, targetStart - 1 - methodStart);
   if (!methods.has(method)) throw new GatewayError('REQUEST_METHOD_UNSUPPORTED', 'unknown method');
   const { contentLength, chunked } = scan;
   if (chunked && contentLength >= 0) throw malformed('both Content-Length and Transfer-Encoding (RFC 9112 §6.1)');
@@ -147,7 +151,7 @@ export function parseRequestHead(
   if (scan.listed !== undefined) removeListed(fields, scan.listed);
   return {
     method,
-    target: buffer.toString('latin1', targetStart, targetEnd),
+    target: text.substring(targetStart - methodStart, targetEnd - methodStart),
     needsNormalising,
     queryStart: queryAt < 0 ? -1 : queryAt - targetStart,
     minor,
@@ -198,7 +202,7 @@ export function parseResponseHead(
   if (scan.listed !== undefined) removeListed(fields, scan.listed);
   return {
     status,
-    reason: buffer.toString('latin1', Math.min(reasonStart, reasonEnd), reasonEnd),
+    reason: scan.text.substring(reasonStart - start, reasonEnd - start),
     minor,
     fields,
     keepAlive: minor === 1 ? !scan.connectionClose : scan.connectionKeepAlive && !scan.connectionClose,
@@ -215,7 +219,7 @@ export function parseTrailers(
   end: number,
   limits: HeadLimits,
   fields: Fields,
-  source: 'REQUEST_MALFORMED' | 'UPSTREAM_MALFORMED',
+  source: MalformedCode,
 ): number {
   const trailersEnd = parseFields(buffer, start, end, start, limits, fields, source);
   // RFC 9110 §6.5.1: a trailer must not change framing or routing.
@@ -256,7 +260,7 @@ function parseFields(
   messageStart: number,
   limits: HeadLimits,
   fields: Fields,
-  malformedCode: 'REQUEST_MALFORMED' | 'UPSTREAM_MALFORMED',
+  malformedCode: MalformedCode,
 ): number {
   scan.contentLength = -1;
   scan.chunked = false;
@@ -267,19 +271,13 @@ function parseFields(
   scan.expect = undefined;
   scan.upgrade = undefined;
   scan.host = undefined;
+  // First the bytes alone: an incomplete head costs no strings.
   let position = from;
-  // One copy out of the buffer; names and values are substrings of it.
-  const text = buffer.toString('latin1', from, Math.min(end, from + limits.maxHeadBytes));
+  let count = 0;
   for (;;) {
     if (position >= end) return 0;
     let byte = buffer[position] as number;
-    if (byte === CR) {
-      if (position + 1 >= end) return 0;
-      if (buffer[position + 1] !== LF) throw new GatewayError(malformedCode, 'CR without LF');
-      position += 2;
-      if (position - messageStart > limits.maxHeadBytes) throw tooLarge(malformedCode, 'bytes');
-      return position;
-    }
+    if (byte === CR) break;
     const nameStart = position;
     while (position < end && isToken[buffer[position] as number] === 1) position++;
     if (position === end) return 0;
@@ -300,14 +298,37 @@ function parseFields(
     while (valueEnd > valueStart && ((byte = buffer[valueEnd - 1] as number) === SP || byte === HTAB)) valueEnd--;
     position += 2;
     if (position - messageStart > limits.maxHeadBytes) throw tooLarge(malformedCode, 'bytes');
-    if (fields.names.length >= limits.maxFields) throw tooLarge(malformedCode, 'fields');
-    const name = text.substring(nameStart - from, nameEnd - from);
-    const value = text.substring(valueStart - from, valueEnd - from);
+    if (count >= limits.maxFields * offsetsPerField) throw tooLarge(malformedCode, 'fields');
+    offsets[count++] = nameStart;
+    offsets[count++] = nameEnd;
+    offsets[count++] = valueStart;
+    offsets[count++] = valueEnd;
+  }
+  if (position + 1 >= end) return 0;
+  if (buffer[position + 1] !== LF) throw new GatewayError(malformedCode, 'CR without LF');
+  position += 2;
+  if (position - messageStart > limits.maxHeadBytes) throw tooLarge(malformedCode, 'bytes');
+  addFields(buffer.toString('latin1', messageStart, position), messageStart, count, fields, malformedCode);
+  return position;
+}
+
+/** Where names and values of the head being scanned begin and end; reused, as the parsers never nest. */
+const offsets: number[] = [];
+const offsetsPerField = 4;
+
+/** `text`: the head, out of the buffer in one copy; names and values are substrings of it. */
+function addFields(text: string, base: number, count: number, fields: Fields, malformedCode: MalformedCode): void {
+  scan.text = text;
+  for (let i = 0; i < count; i += offsetsPerField) {
+    const nameEnd = (offsets[i + 1] as number) - base;
+    const valueEnd = (offsets[i + 3] as number) - base;
+    const name = text.substring((offsets[i] as number) - base, nameEnd);
+    const value = text.substring((offsets[i + 2] as number) - base, valueEnd);
     const known = fieldName(name);
     if (known.kind !== FieldKind.plain && known.kind <= FieldKind.upgrade) {
       if (known.kind === FieldKind.transferEncoding || known.kind === FieldKind.contentLength) {
         // HTAB is whitespace here (RFC 9110 §5.6.3), but not to every parser: the framing would have two readings.
-        if (text.substring(nameEnd - from, position - from).includes('\t'))
+        if (text.substring(nameEnd, text.indexOf('\r', valueEnd)).includes('\t'))
           throw new GatewayError(malformedCode, `tab beside the value of ${known.lower}`);
       }
       noteField(known.kind, value, malformedCode);
@@ -316,7 +337,7 @@ function parseFields(
   }
 }
 
-function noteField(kind: FieldKind, value: string, malformedCode: 'REQUEST_MALFORMED' | 'UPSTREAM_MALFORMED'): void {
+function noteField(kind: FieldKind, value: string, malformedCode: MalformedCode): void {
   switch (kind) {
     case FieldKind.host:
       if (scan.host !== undefined) throw new GatewayError(malformedCode, 'two Host fields (RFC 9112 §3.2)');
@@ -346,7 +367,7 @@ function noteField(kind: FieldKind, value: string, malformedCode: 'REQUEST_MALFO
   }
 }
 
-function noteConnection(value: string, malformedCode: 'REQUEST_MALFORMED' | 'UPSTREAM_MALFORMED'): void {
+function noteConnection(value: string, malformedCode: MalformedCode): void {
   if (value === 'keep-alive' || value === 'Keep-Alive') {
     scan.connectionKeepAlive = true;
     return;
@@ -391,7 +412,7 @@ function fail(detail: string): never {
   throw new GatewayError('UPSTREAM_MALFORMED', detail);
 }
 
-function tooLarge(malformedCode: 'REQUEST_MALFORMED' | 'UPSTREAM_MALFORMED', what: string): GatewayError {
+function tooLarge(malformedCode: MalformedCode, what: string): GatewayError {
   return malformedCode === 'REQUEST_MALFORMED'
     ? new GatewayError('REQUEST_HEADERS_TOO_LARGE', `too many ${what}`)
     : new GatewayError('UPSTREAM_MALFORMED', `too many ${what} in the response head`);

@@ -11,6 +11,9 @@ import { hmacAuth } from './hmac-auth/index.ts';
 import { ipRestriction } from './ip-restriction/index.ts';
 import { jwtAuth } from './jwt-auth/index.ts';
 import { keyAuth } from './key-auth/index.ts';
+import { limitConn } from './limit-conn/index.ts';
+import { limitCount } from './limit-count/index.ts';
+import { limitReq } from './limit-req/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { proxyRewrite } from './proxy-rewrite/index.ts';
 import { realIp } from './real-ip/index.ts';
@@ -38,6 +41,9 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   keyAuth,
   consumerRestriction,
   proxyRewrite,
+  limitConn,
+  limitCount,
+  limitReq,
   redirect,
   responseRewrite,
   publicApi,

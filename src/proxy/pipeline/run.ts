@@ -44,6 +44,8 @@ export function runSteps(
     if (result instanceof Promise) {
       return result.then(
         (reply) => {
+          // The client is gone and the log phase is over: a later step would take what nobody gives back.
+          if (exchange.finished) return undefined;
           if (reply !== undefined) return refused(step, reply, observer);
           observer?.onStep(step, 'passed', undefined);
           return runSteps(steps, exchange, observer, log, i + 1);

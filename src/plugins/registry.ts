@@ -3,17 +3,21 @@
  * by being imported: what runs is what stands here.
  */
 import type { AnyPlugin } from '../plugin/plugin.ts';
+import { acl } from './acl/index.ts';
+import { attachConsumerLabel } from './attach-consumer-label/index.ts';
 import { basicAuth } from './basic-auth/index.ts';
 import { consumerRestriction } from './consumer-restriction/index.ts';
 import { cors } from './cors/index.ts';
 import { csrf } from './csrf/index.ts';
 import { hmacAuth } from './hmac-auth/index.ts';
 import { ipRestriction } from './ip-restriction/index.ts';
+import { jweDecrypt } from './jwe-decrypt/index.ts';
 import { jwtAuth } from './jwt-auth/index.ts';
 import { keyAuth } from './key-auth/index.ts';
 import { limitConn } from './limit-conn/index.ts';
 import { limitCount } from './limit-count/index.ts';
 import { limitReq } from './limit-req/index.ts';
+import { multiAuth } from './multi-auth/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { proxyRewrite } from './proxy-rewrite/index.ts';
 import { realIp } from './real-ip/index.ts';
@@ -35,11 +39,15 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   refererRestriction,
   csrf,
   uriBlocker,
+  multiAuth,
   hmacAuth,
   basicAuth,
   jwtAuth,
+  jweDecrypt,
   keyAuth,
+  acl,
   consumerRestriction,
+  attachConsumerLabel,
   proxyRewrite,
   limitConn,
   limitCount,

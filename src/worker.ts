@@ -110,7 +110,7 @@ const snapshot = new Snapshot({
 
 const deadlines = createDeadlines(deadlineIntervalMs);
 const writes = new WriteQueue();
-const pool = new ConnectionPool(deadlines, writes);
+const pool = new ConnectionPool(deadlines, writes, settings.tls.trustedCertificateFile);
 const { client } = settings;
 const trust = {
   realIpFrom: compileAddressMatcher(settings.realIp.from),

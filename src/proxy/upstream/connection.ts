@@ -6,7 +6,7 @@
  * Invariant: it goes back to the pool only if the response was framed, complete, and nothing followed it.
  */
 import { connect as connectTcp, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type SecureContext } from 'node:tls';
 import { GatewayError } from '../../errors/gateway-error.ts';
 import { ChunkedDecoder } from '../http1/chunked.ts';
 import type { Deadlines, Expiring } from '../http1/deadlines.ts';
@@ -17,8 +17,8 @@ import { BodyLength, type HeadLimits, parseResponseHead, type ResponseHead } fro
 export interface UpstreamTls {
   readonly servername: string;
   readonly verify: boolean;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
+  /** Client certificate and trusted authorities. */
+  readonly context: SecureContext;
 }
 
 export interface ResponseSink {
@@ -108,7 +108,7 @@ export class UpstreamConnection implements Expiring, Flushable {
         port,
         ...(tls.servername === '' ? {} : { servername: tls.servername }),
         rejectUnauthorized: tls.verify,
-        ...(tls.cert === undefined ? {} : { cert: tls.cert, key: tls.key }),
+        secureContext: tls.context,
         ALPNProtocols: ['http/1.1'],
       });
       this.#socket.setNoDelay(true);

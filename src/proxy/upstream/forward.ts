@@ -143,15 +143,20 @@ export class Forward implements ResponseSink {
       return;
     }
     this.#reused = false;
-    this.#connection = pool.connect(
-      key,
-      endpoint.address,
-      endpoint.port,
-      secure ? { servername, verify: upstream.tlsVerify, cert: upstream.tlsCert, key: upstream.tlsKey } : undefined,
-      upstream.connectTimeoutMs,
-      upstream.pool,
-      this,
-    );
+    try {
+      this.#connection = pool.connect(
+        key,
+        endpoint.address,
+        endpoint.port,
+        secure ? { servername, verify: upstream.tlsVerify, cert: upstream.tlsCert, key: upstream.tlsKey } : undefined,
+        upstream.connectTimeoutMs,
+        upstream.pool,
+        this,
+      );
+    } catch (cause) {
+      const detail = cause instanceof Error ? cause.message : String(cause);
+      this.onError(new GatewayError('UPSTREAM_TLS_FAILED', detail, { cause }));
+    }
   }
 
   onConnect(): void {
@@ -171,7 +176,7 @@ export class Forward implements ResponseSink {
         ? `Content-Length: ${bufferedBody.length}\r\n`
         : this.#chunkedBody
           ? 'Transfer-Encoding: chunked\r\n'
-          : bodyLength > 0 || exchange.headers.has('content-length')
+          : exchange.head.hasContentLength
             ? `Content-Length: ${Math.max(bodyLength, 0)}\r\n`
             : '';
     const text = upstreamHead(exchange, upstream, endpoint, framing, this.#websocket);
@@ -204,32 +209,34 @@ export class Forward implements ResponseSink {
 
   // ---- request body -------------------------------------------------------------------------------------------------
 
-  readonly #bodySink = (): BodySink => ({
-    onData: (piece) => {
-      this.#bodyBytes += piece.length;
-      const { maxBodyBytes } = this.#context;
-      if (maxBodyBytes > 0 && this.#bodyBytes > maxBodyBytes) {
-        this.#fail(new GatewayError('REQUEST_BODY_TOO_LARGE'));
-        return;
-      }
-      if (this.#replay !== undefined) {
-        this.#replayBytes += piece.length;
-        if (this.#replayBytes > maxReplayBytes) this.#replay = undefined;
-        else this.#replay.push(Buffer.from(piece));
-      }
-      const connection = this.#connection;
-      if (connection === undefined || this.#finished) return;
-      if (!this.#writePiece(connection, piece)) this.#exchange.connection.pauseBody();
-    },
-    onEnd: (trailers) => {
-      this.#bodyEnded = true;
-      this.#trailers = trailers === undefined ? '' : serialiseTrailers(trailers);
-      if (this.#connection !== undefined && !this.#finished) this.#endUpstreamBody(this.#connection);
-    },
-    onError: (error) => {
-      this.#bodyFailed(error);
-    },
-  });
+  #bodySink(): BodySink {
+    return {
+      onData: (piece) => {
+        this.#bodyBytes += piece.length;
+        const { maxBodyBytes } = this.#context;
+        if (maxBodyBytes > 0 && this.#bodyBytes > maxBodyBytes) {
+          this.#fail(new GatewayError('REQUEST_BODY_TOO_LARGE'));
+          return;
+        }
+        if (this.#replay !== undefined) {
+          this.#replayBytes += piece.length;
+          if (this.#replayBytes > maxReplayBytes) this.#replay = undefined;
+          else this.#replay.push(Buffer.from(piece));
+        }
+        const connection = this.#connection;
+        if (connection === undefined || this.#finished) return;
+        if (!this.#writePiece(connection, piece)) this.#exchange.connection.pauseBody();
+      },
+      onEnd: (trailers) => {
+        this.#bodyEnded = true;
+        this.#trailers = trailers === undefined ? '' : serialiseTrailers(trailers);
+        if (this.#connection !== undefined && !this.#finished) this.#endUpstreamBody(this.#connection);
+      },
+      onError: (error) => {
+        this.#bodyFailed(error);
+      },
+    };
+  }
 
   #writePiece(connection: UpstreamConnection, piece: Buffer): boolean {
     if (!this.#chunkedBody) return connection.writeBody(piece);

@@ -4,7 +4,8 @@
  */
 import type { Deadlines } from '../http1/deadlines.ts';
 import type { WriteQueue } from '../http1/write-queue.ts';
-import { type ResponseSink, UpstreamConnection, type UpstreamTls } from './connection.ts';
+import { type ResponseSink, UpstreamConnection } from './connection.ts';
+import { type ContextOptions, SecureContexts } from './secure-contexts.ts';
 
 export interface PoolLimits {
   /** Idle connections kept per key. */
@@ -19,11 +20,14 @@ export class ConnectionPool {
   readonly #limits = new Map<string, PoolLimits>();
   readonly #deadlines: Deadlines;
   readonly #writes: WriteQueue;
+  readonly #contexts: SecureContexts;
   #closing = false;
 
-  constructor(deadlines: Deadlines, writes: WriteQueue) {
+  /** `authorities`: PEM file of those that upstreams are checked against; undefined: the system's. */
+  constructor(deadlines: Deadlines, writes: WriteQueue, authorities?: string) {
     this.#deadlines = deadlines;
     this.#writes = writes;
+    this.#contexts = new SecureContexts(authorities);
   }
 
   /** An idle connection, or undefined. It is the caller's until its response ends. */
@@ -33,21 +37,23 @@ export class ConnectionPool {
     return connection;
   }
 
+  /** Throws where the TLS side cannot be set up: a certificate, a key or a file of authorities that cannot be used. */
   connect(
     key: string,
     address: string,
     port: number,
-    tls: UpstreamTls | undefined,
+    tls: ({ readonly servername: string } & ContextOptions) | undefined,
     connectTimeoutMs: number,
     limits: PoolLimits,
     sink: ResponseSink,
   ): UpstreamConnection {
+    const secure = tls && { servername: tls.servername, verify: tls.verify, context: this.#contexts.find(tls) };
     this.#limits.set(key, limits);
     const connection = new UpstreamConnection(
       key,
       address,
       port,
-      tls,
+      secure,
       connectTimeoutMs,
       sink,
       this.#deadlines,

@@ -176,6 +176,36 @@ describe('bodies', () => {
     }
   });
 
+  it('refuses a body that is short, where the handler reads it after the connection ended', async () => {
+    for (const part of ['', 'short']) {
+      const { promise, resolve } = Promise.withResolvers<string>();
+      await using engine = await startEngine({
+        onRequest: (connection) => {
+          connection.socket.once('end', () => setImmediate(read));
+          // A body that waits unread holds the socket back: its end is not seen before it is read.
+          if (part !== '') setTimeout(read, 20);
+          function read(): void {
+            connection.readBody({
+              onData: () => undefined,
+              onEnd: () => {
+                resolve('whole');
+              },
+              onError: (error) => {
+                resolve(error.code);
+                connection.refuse(error);
+              },
+            });
+          }
+          return { onClientGone: () => undefined, onDrain: () => undefined };
+        },
+      });
+      using client = await engine.connect();
+      client.write(`POST /b HTTP/1.1\r\n${host}Content-Length: 10\r\n\r\n${part}`).end();
+      assert.equal(await promise, 'REQUEST_MALFORMED');
+      assert.equal((await client.response()).status, 400);
+    }
+  });
+
   it('answers a client that half-closed after its request', async () => {
     await using engine = await startEngine(new EchoHandler());
     using client = await engine.connect();
@@ -282,23 +312,28 @@ describe('limits', () => {
   });
 
   it('holds back a client that pipelines without reading answers', async () => {
-    const handler = new EchoHandler();
     await using engine = await startEngine({
       onRequest: () => ({ onClientGone: () => undefined, onDrain: () => undefined }),
     });
     using client = await engine.connect();
+    // Far more than the buffers of both ends hold.
     const flood = Buffer.alloc(1 << 20, get('/'));
     let taken = 0;
-    while (taken < 64 && client.socket.write(flood)) taken++;
-    for (let i = 0; i < 50 && taken < 64; i++) {
-      await new Promise((resolve) => setImmediate(resolve));
-      if (client.socket.writableLength === 0) {
-        client.socket.write(flood);
+    const write = (): void => {
+      if (taken === 24) return;
+      client.socket.write(flood, () => {
         taken++;
-      }
+        write();
+      });
+    };
+    write();
+    let last = -1;
+    for (let same = 0; same < 15;) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      same = taken === last ? same + 1 : 0;
+      last = taken;
     }
-    assert.ok(taken < 32, `${taken} MB were taken without an answer`);
-    assert.equal(handler.requests.length, 0);
+    assert.ok(taken < 24);
   });
 });
 
@@ -312,13 +347,13 @@ describe('time-outs', () => {
     clearInterval(drip);
   });
 
-  it('answers 408 to a second head that drips in', async () => {
+  it('answers 408 to a second head that drips in line by line', async () => {
     await using engine = await startEngine(new EchoHandler(), { headerTimeoutMs: 60 });
     using client = await engine.connect();
     client.write(get('/1'));
     await client.response();
-    client.write('GET / HTTP/1.1\r\nX: ');
-    const drip = setInterval(() => client.write('a'), 5);
+    client.write('GET / HTTP/1.1\r\n');
+    const drip = setInterval(() => client.write('a: b\r\n'), 5);
     assert.equal((await client.response()).status, 408);
     clearInterval(drip);
   });

@@ -153,7 +153,9 @@ export class ProxyExchange implements Exchange {
         throw new GatewayError('REQUEST_MALFORMED', 'the target is neither origin-form nor absolute-form');
       }
     }
-    this.authority = parseAuthority(host);
+    // The requests of a connection mostly name one host.
+    this.authority = connection.authority?.raw === host ? connection.authority : parseAuthority(host);
+    connection.authority = this.authority;
     this.host = this.authority.host;
     if (head.needsNormalising && path !== '*') {
       const normal = normalisePath(path);

@@ -20,6 +20,7 @@ export interface ResponseContext {
 }
 
 const noBytes = new Uint8Array();
+const noFilters: readonly CompiledPlugin[] = [];
 
 /** Sends a reply that the gateway made. Nothing of a response may have been sent before. */
 export function sendReply(exchange: ProxyExchange, reply: Reply, context: ResponseContext): void {
@@ -89,8 +90,8 @@ function runHeaderFilterList(
 export function bodyFilters(exchange: ProxyExchange): readonly CompiledPlugin[] | undefined {
   const active = exchange.pipeline;
   if (active === undefined) return undefined;
-  const global = active.global?.bodyFilter ?? [];
-  const route = active.route?.bodyFilter ?? [];
+  const global = active.global?.bodyFilter ?? noFilters;
+  const route = active.route?.bodyFilter ?? noFilters;
   if (global.length === 0 && route.length === 0) return undefined;
   return [...global, ...route].filter((plugin) => plugin.filter === undefined || plugin.filter(exchange));
 }

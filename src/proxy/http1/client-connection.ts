@@ -67,6 +67,8 @@ export class ClientConnection implements Expiring, Flushable {
   bytesReceived = 0;
   bytesSent = 0;
   bodyBytesSent = 0;
+  /** Host of the last request, parsed; the exchange's to fill. */
+  authority: { readonly raw: string; readonly host: string; readonly port: number | undefined } | undefined = undefined;
   /** The X-Forwarded-* lines that requests of this connection share, for an address and a Host; the forwarding's to fill. */
   forwardedFor = '';
   forwardedHost = '';

@@ -6,7 +6,7 @@
 import { METHODS } from 'node:http';
 import { GatewayError } from '../../errors/gateway-error.ts';
 import { isFieldValue, isToken, targetClass } from './characters.ts';
-import { FieldKind, fieldName } from './field-names.ts';
+import { FieldKind, type FieldName, fieldName } from './field-names.ts';
 import { Fields } from './fields.ts';
 
 export interface HeadLimits {
@@ -37,6 +37,8 @@ export interface RequestHead {
   readonly upgrade: string | undefined;
   /** Field value as received; undefined where absent. */
   readonly host: string | undefined;
+  /** Content-Length was there, be it 0. */
+  readonly hasContentLength: boolean;
   /** The message's head ends here in the buffer. */
   readonly end: number;
 }
@@ -161,6 +163,7 @@ export function parseRequestHead(
     expectContinue,
     upgrade: scan.connectionUpgrade && minor === 1 ? offeredUpgrade(scan.upgrade) : undefined,
     host: scan.host,
+    hasContentLength: contentLength >= 0,
     end: fieldsEnd,
   };
 }
@@ -279,7 +282,11 @@ function parseFields(
     let byte = buffer[position] as number;
     if (byte === CR) break;
     const nameStart = position;
-    while (position < end && isToken[buffer[position] as number] === 1) position++;
+    let hash = 0;
+    while (position < end && isToken[(byte = buffer[position] as number)] === 1) {
+      hash = (hash * 31 + byte) | 0;
+      position++;
+    }
     if (position === end) return 0;
     if (buffer[position] !== COLON || position === nameStart)
       throw new GatewayError(malformedCode, 'invalid field name');
@@ -303,6 +310,7 @@ function parseFields(
     offsets[count++] = nameEnd;
     offsets[count++] = valueStart;
     offsets[count++] = valueEnd;
+    offsets[count++] = hash;
   }
   if (position + 1 >= end) return 0;
   if (buffer[position + 1] !== LF) throw new GatewayError(malformedCode, 'CR without LF');
@@ -312,9 +320,14 @@ function parseFields(
   return position;
 }
 
-/** Where names and values of the head being scanned begin and end; reused, as the parsers never nest. */
+/** Where names and values of the head being scanned begin and end, and the name's hash; reused, as the parsers never nest. */
 const offsets: number[] = [];
-const offsetsPerField = 4;
+const offsetsPerField = 5;
+
+/** Names seen lately, by hash: a name that is there costs a comparison, no new string and no look-up. A power of two. */
+const recentNames: ({ readonly name: string; readonly known: FieldName } | undefined)[] = new Array<undefined>(
+  512,
+).fill(undefined);
 
 /** `text`: the head, out of the buffer in one copy; names and values are substrings of it. */
 function addFields(text: string, base: number, count: number, fields: Fields, malformedCode: MalformedCode): void {
@@ -322,9 +335,16 @@ function addFields(text: string, base: number, count: number, fields: Fields, ma
   for (let i = 0; i < count; i += offsetsPerField) {
     const nameEnd = (offsets[i + 1] as number) - base;
     const valueEnd = (offsets[i + 3] as number) - base;
-    const name = text.substring((offsets[i] as number) - base, nameEnd);
+    const nameStart = (offsets[i] as number) - base;
     const value = text.substring((offsets[i + 2] as number) - base, valueEnd);
-    const known = fieldName(name);
+    const slot = (offsets[i + 4] as number) & (recentNames.length - 1);
+    let recent = recentNames[slot];
+    if (recent?.name.length !== nameEnd - nameStart || !text.startsWith(recent.name, nameStart)) {
+      const name = text.substring(nameStart, nameEnd);
+      recent = { name, known: fieldName(name) };
+      recentNames[slot] = recent;
+    }
+    const { name, known } = recent;
     if (known.kind !== FieldKind.plain && known.kind <= FieldKind.upgrade) {
       if (known.kind === FieldKind.transferEncoding || known.kind === FieldKind.contentLength) {
         // HTAB is whitespace here (RFC 9110 §5.6.3), but not to every parser: the framing would have two readings.

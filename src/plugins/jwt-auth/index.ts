@@ -19,7 +19,7 @@ import type { PublicKeyAlgorithm, VerifyKey } from './algorithms.ts';
 import { compileClaims, type ClaimRules, type ClaimsConfig, type JsonObject, type Lifetime } from './claims.ts';
 import { consumerSchema, credential, type CredentialConfig, type CredentialState } from './credential.ts';
 import { compileIdentity, type IdentityConfig, type IdentityRule } from './identity.ts';
-import { IssuerKeys } from './issuer-keys.ts';
+import { IssuerKeysUse, type IssuerKeys } from './issuer-keys.ts';
 import { hideToken, presentedToken, type TokenPlace } from './presented.ts';
 import { schema } from './schema.ts';
 import { signApi } from './sign.ts';
@@ -62,7 +62,7 @@ interface State {
   readonly challenge: Readonly<Record<string, string>>;
   readonly claims: ClaimRules;
   /** undefined: consumers hold the keys. */
-  readonly issuer: IssuerKeys | undefined;
+  readonly issuer: IssuerKeysUse | undefined;
   readonly identity: IdentityRule;
   readonly credentials: CredentialIndex<CredentialState>;
   readonly verified: VerifiedTokens<Verdict>;
@@ -79,7 +79,7 @@ export const jwtAuth = definePlugin<Config, State, CredentialConfig, CredentialS
   credential,
   apis: [signApi],
 
-  compile(config, { credentials, log }) {
+  compile(config, { credentials, shared, log }) {
     const { jwks_uri: jwksUri, discovery } = config;
     return {
       place: { header: config.header.toLowerCase(), query: config.query, cookie: config.cookie },
@@ -92,14 +92,17 @@ export const jwtAuth = definePlugin<Config, State, CredentialConfig, CredentialS
       issuer:
         jwksUri === undefined && discovery === undefined
           ? undefined
-          : new IssuerKeys({
-              jwksUri,
-              discovery,
-              algorithms: config.algorithms,
-              ttlMs: config.jwks_ttl * 1000,
-              timeoutMs: config.jwks_timeout,
-              log,
-            }),
+          : new IssuerKeysUse(
+              {
+                jwksUri,
+                discovery,
+                algorithms: config.algorithms,
+                ttlMs: config.jwks_ttl * 1000,
+                timeoutMs: config.jwks_timeout,
+                log,
+              },
+              shared,
+            ),
       identity: compileIdentity(config, credentials),
       credentials,
       verified: new VerifiedTokens(),
@@ -108,7 +111,7 @@ export const jwtAuth = definePlugin<Config, State, CredentialConfig, CredentialS
   },
 
   dispose(state) {
-    state.issuer?.close();
+    state.issuer?.release();
   },
 
   rewrite(state, exchange) {
@@ -143,13 +146,13 @@ function authenticate(state: State, exchange: Exchange, token: string | null | u
   if (parsed === undefined) return refuse(state, 'JWT token invalid', 'malformed');
   return state.issuer === undefined
     ? verifyByConsumer(state, exchange, digest, parsed)
-    : verifyByIssuer(state, state.issuer, exchange, digest, parsed);
+    : verifyByIssuer(state, state.issuer.keys, exchange, digest, parsed);
 }
 
 /** The very credential or key that the token was verified with is still the one in force. */
 function stillHolds(state: State, verdict: Verdict): boolean {
   if (verdict.credential !== undefined) return state.credentials.find(verdict.userKey) === verdict.credential;
-  return verdict.issuerKey !== undefined && state.issuer?.has(verdict.issuerKey, verdict.keyId) === true;
+  return verdict.issuerKey !== undefined && state.issuer?.keys.has(verdict.issuerKey, verdict.keyId) === true;
 }
 
 function verifyByConsumer(state: State, exchange: Exchange, digest: string, token: ParsedToken): Reply | undefined {
@@ -192,7 +195,7 @@ function verify(
 ): Reply | undefined {
   if (token.algorithm !== key.algorithm) return refuse(state, 'failed to verify jwt', 'algorithm_mismatch');
   if (!key.verify(token.signingInput, token.signature)) return refuse(state, 'failed to verify jwt', 'bad_signature');
-  const checked = state.claims.check(token.payload, Date.now() / 1000, graceSeconds, state.issuer?.issuer);
+  const checked = state.claims.check(token.payload, Date.now() / 1000, graceSeconds, state.issuer?.keys.issuer);
   if ('reason' in checked) {
     const message = checked.status === 403 ? 'insufficient scope in JWT token' : 'failed to verify jwt';
     return refuse(state, message, checked.reason, checked.status);

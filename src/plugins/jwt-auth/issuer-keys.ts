@@ -9,7 +9,7 @@
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { GatewayError } from '../../errors/gateway-error.ts';
-import type { PluginLog } from '../../plugin/plugin.ts';
+import type { PluginLog, Shared, SharedResources } from '../../plugin/index.ts';
 import { fits, publicKey, type PublicKeyAlgorithm, type VerifyKey } from './algorithms.ts';
 
 export interface IssuerKeysOptions {
@@ -21,6 +21,8 @@ export interface IssuerKeysOptions {
   readonly ttlMs: number;
   readonly timeoutMs: number;
   readonly log: PluginLog;
+  /** Milliseconds of a clock that never goes back; by default performance.now. */
+  readonly now?: () => number;
 }
 
 /** Age beyond which keys that could not be renewed serve no more. */
@@ -43,6 +45,7 @@ interface KeySet {
 
 export class IssuerKeys {
   readonly #options: IssuerKeysOptions;
+  readonly #now: () => number;
   readonly #closed = new AbortController();
   #set: KeySet | undefined;
   #fetchedAt = -Infinity;
@@ -51,6 +54,7 @@ export class IssuerKeys {
 
   constructor(options: IssuerKeysOptions) {
     this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** What `discovery` says the issuer is. */
@@ -63,7 +67,7 @@ export class IssuerKeys {
    * where no keys are to be had.
    */
   find(keyId: string | undefined, algorithm: string): VerifyKey | undefined | Promise<VerifyKey | undefined> {
-    const now = performance.now();
+    const now = this.#now();
     const set = this.#set;
     if (set === undefined || now - this.#fetchedAt > this.#options.ttlMs + maxAgeMs) {
       this.#set = undefined;
@@ -71,7 +75,7 @@ export class IssuerKeys {
     }
     if (now - this.#fetchedAt > this.#options.ttlMs) void this.#refresh(failurePauseMs);
     const key = lookUp(set, keyId, algorithm);
-    if (key !== undefined || now - this.#attemptedAt < unknownKeyPauseMs) return key;
+    if (key !== undefined || (this.#pending === undefined && now - this.#attemptedAt < unknownKeyPauseMs)) return key;
     return this.#afterFetch(keyId, algorithm, unknownKeyPauseMs);
   }
 
@@ -93,8 +97,8 @@ export class IssuerKeys {
   /** Never rejects: a failure is logged and leaves the keys as they are. */
   #refresh(pauseMs: number): Promise<void> {
     if (this.#pending !== undefined) return this.#pending;
-    if (performance.now() - this.#attemptedAt < pauseMs || this.#closed.signal.aborted) return Promise.resolve();
-    this.#attemptedAt = performance.now();
+    if (this.#now() - this.#attemptedAt < pauseMs || this.#closed.signal.aborted) return Promise.resolve();
+    this.#attemptedAt = this.#now();
     this.#pending = this.#fetch().finally(() => {
       this.#pending = undefined;
     });
@@ -118,7 +122,7 @@ export class IssuerKeys {
         this.#set = readKeySet(text, issuer, this.#options.algorithms);
         if (this.#set.count === 0) this.#options.log.warn('the issuer has no key that fits the algorithms');
       }
-      this.#fetchedAt = performance.now();
+      this.#fetchedAt = this.#now();
     } catch (error) {
       if (this.#closed.signal.aborted) return;
       this.#options.log.error('fetching the keys of the issuer failed', {
@@ -199,4 +203,38 @@ function parseObject(text: string): Record<string, unknown> {
 function textField(object: Readonly<Record<string, unknown>>, name: string): string | undefined {
   const value = object[name];
   return typeof value === 'string' ? value : undefined;
+}
+
+/** One IssuerKeys for all configurations that name the same issuer in the same way, opened by the first token. */
+export class IssuerKeysUse {
+  readonly #options: IssuerKeysOptions;
+  readonly #resources: SharedResources;
+  #held: Shared<IssuerKeys> | undefined;
+
+  constructor(options: IssuerKeysOptions, resources: SharedResources) {
+    this.#options = options;
+    this.#resources = resources;
+  }
+
+  get keys(): IssuerKeys {
+    this.#held ??= this.#resources.acquire(this.#name(), () => {
+      const value = new IssuerKeys(this.#options);
+      return {
+        value,
+        close: () => {
+          value.close();
+        },
+      };
+    });
+    return this.#held.value;
+  }
+
+  release(): void {
+    this.#held?.release();
+  }
+
+  #name(): string {
+    const { jwksUri, discovery, algorithms, ttlMs, timeoutMs } = this.#options;
+    return `jwt-auth issuer ${JSON.stringify([jwksUri, discovery, algorithms, ttlMs, timeoutMs])}`;
+  }
 }

@@ -22,7 +22,9 @@ import { ensureAdminKey } from './settings/admin-key.ts';
 import { substituteEnvironment } from './settings/environment.ts';
 import { readSettings } from './settings/read-settings.ts';
 import type { AdminKey, Settings } from './settings/settings.ts';
+import { encryptStore } from './store/encrypted-store.ts';
 import { openStore, type StoreKind } from './store/open.ts';
+import type { Store } from './store/store.ts';
 import { version } from './version.ts';
 import { Workers } from './workers.ts';
 
@@ -43,7 +45,7 @@ export async function start(options: StartOptions): Promise<number> {
   const registry = registryOf(settings, log);
 
   for (const address of addressesOf(settings, registry)) await probe(address);
-  const store = await openStore(storeKind(settings), {
+  const opened = await openStore(storeKind(settings), {
     onError: (message) => {
       log.error('store', { message });
     },
@@ -51,6 +53,7 @@ export async function start(options: StartOptions): Promise<number> {
       log.warn('store', { message });
     },
   });
+  const store = withEncryption(opened, settings, registry, log);
   const { key: madeKey, keys } = adminKeys(settings);
 
   const resolver = createNameResolver({
@@ -133,7 +136,7 @@ export async function start(options: StartOptions): Promise<number> {
     announce(settings, madeKey, feed.routeCount);
     const signal = await untilSignal(() => {
       workers.reopenLogs();
-      void store.reload?.().catch((error: unknown) => {
+      void opened.reload?.().catch((error: unknown) => {
         log.error('reload failed', { error: String(error) });
       });
     });
@@ -174,7 +177,7 @@ export async function check(options: StartOptions): Promise<number> {
     });
     await drain(feed.load());
     await store.close();
-    problems.push(...feed.problems.map((problem) => `${settings.resourcesFile}: ${problem}`));
+    problems.push(...(await feed.problems()).map((problem) => `${settings.resourcesFile}: ${problem}`));
     if (problems.length > 0) {
       for (const problem of problems) process.stderr.write(`${problem}\n`);
       return 1;
@@ -238,6 +241,18 @@ function adminKeys(settings: Settings): { key: string | undefined; keys: readonl
   if (settings.admin.keys.length > 0 || !servesAdmin(settings)) return { key: undefined, keys: settings.admin.keys };
   const { key, created } = ensureAdminKey(settings.dataDir);
   return { key: created ? key : undefined, keys: [{ name: 'admin', key, role: 'admin' }] };
+}
+
+/** APISIX ships this keyring with its settings: it hides nothing from anybody. */
+const publishedKeyring = ['qeddd145sfvddff3', 'edd1c9f0985e76a2'];
+
+/** Secret fields are encrypted where the settings give a keyring. A file that a person writes stays as it is. */
+function withEncryption(store: Store, settings: Settings, registry: PluginRegistry, log: Logger): Store {
+  const { enabled, keyring } = settings.dataEncryption;
+  if (!enabled || keyring.length === 0 || !store.writable) return store;
+  if (publishedKeyring.includes(keyring[0] ?? ''))
+    log.warn('apisix.data_encryption.keyring starts with a key that everyone knows: put one of your own before it');
+  return encryptStore(store, keyring, registry);
 }
 
 /** Every port this gateway wants, to be tried before anything is opened: SO_REUSEPORT would let two gateways share one unnoticed. */

@@ -1,6 +1,8 @@
-/** How a stored entry is shown: APISIX v3's `{key, value, createdIndex, modifiedIndex}`, without private keys. */
+/** How a stored entry is shown: APISIX v3's `{key, value, createdIndex, modifiedIndex}`, its secrets masked. */
+import type { PluginRegistry } from '../resources/plugin-check.ts';
 import type { JsonObject } from '../resources/resource.ts';
 import type { Entry } from '../store/store.ts';
+import { maskSecrets } from './masked-secrets.ts';
 import { parseStored } from './resource-index.ts';
 
 export interface ShownEntry {
@@ -17,13 +19,10 @@ export function shownKey(key: string): string {
   return `/apisix/${key}`;
 }
 
-export function showEntry(entry: Entry): ShownEntry {
+/** `registry` undefined: with its secrets. */
+export function showEntry(entry: Entry, registry: PluginRegistry | undefined): ShownEntry {
   const value = parseStored(entry.value) ?? {};
-  if (entry.key.startsWith('ssls/')) {
-    // APISIX: hides them only where one certificate is asked for; here in every answer.
-    Reflect.deleteProperty(value, 'key');
-    Reflect.deleteProperty(value, 'keys');
-  }
+  if (registry !== undefined) maskSecrets(entry.key, value, registry);
   const { createdIndex, modifiedIndex } = entry;
   return { key: shownKey(entry.key), value, createdIndex, modifiedIndex };
 }

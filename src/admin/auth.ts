@@ -24,6 +24,15 @@ export interface AuthOptions {
   readonly log: PluginLog;
 }
 
+/** The key of each request that was let in. */
+const admitted = new WeakMap<FastifyRequest, AdminKey>();
+const nobody: AdminKey = { name: '', key: '', role: 'admin' };
+
+/** With which key the request came; where none is asked for, one without a name and with every right. */
+export function adminKeyOf(request: FastifyRequest): AdminKey {
+  return admitted.get(request) ?? nobody;
+}
+
 export function registerAuth(server: FastifyInstance, options: AuthOptions): void {
   const allowed = options.allowAdmin.length > 0 ? compileAddressMatcher(options.allowAdmin) : () => true;
   const keys = options.keys.filter(({ key }) => key !== '').map((key) => ({ ...key, digest: digest(key.key) }));
@@ -35,26 +44,31 @@ export function registerAuth(server: FastifyInstance, options: AuthOptions): voi
       done(new AdminError(403, '403 Forbidden'));
       return;
     }
-    const description = options.keyRequired ? refuse(request, keys) : undefined;
-    if (description !== undefined) {
+    const found = options.keyRequired ? judge(request, keys) : nobody;
+    if ('refused' in found) {
+      const description = found.refused;
       log.warn('failed to check token', { reason: description, address: request.socket.remoteAddress });
       done(new AdminError(401, 'failed to check token', { description }));
       return;
     }
+    admitted.set(request, found);
     done();
   });
 }
 
-function refuse(request: FastifyRequest, keys: readonly (AdminKey & { digest: Buffer })[]): string | undefined {
+function judge(
+  request: FastifyRequest,
+  keys: readonly (AdminKey & { digest: Buffer })[],
+): AdminKey | { readonly refused: string } {
   const token = presentedToken(request);
-  if (token === undefined || token === '') return 'missing apikey';
+  if (token === undefined || token === '') return { refused: 'missing apikey' };
   const presented = digest(token);
   let found: AdminKey | undefined;
   // Every key is compared, so that the time tells neither whether nor which one matched.
   for (const key of keys) if (timingSafeEqual(key.digest, presented)) found ??= key;
-  if (!found) return 'wrong apikey';
-  if (found.role === 'viewer' && request.method !== 'GET') return 'invalid method for role viewer';
-  return undefined;
+  if (!found) return { refused: 'wrong apikey' };
+  if (found.role === 'viewer' && request.method !== 'GET') return { refused: 'invalid method for role viewer' };
+  return found;
 }
 
 /** As APISIX: the argument, then the header, then the cookie. */

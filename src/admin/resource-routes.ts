@@ -2,9 +2,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AdminError, KeyNotFound } from './admin-error.ts';
 import { adminPrefix, entityTag, showEntry, shownKey } from './answer.ts';
+import { adminKeyOf } from './auth.ts';
 import { parseBody, parseObject } from './json-body.ts';
 import { listPage, type ListQuery } from './list.ts';
 import type { ResourceWriter, Target, Written } from './resource-writer.ts';
+import type { PluginRegistry } from '../resources/plugin-check.ts';
 import { formatKey, isKeyPart, parseKey } from '../resources/resource-key.ts';
 import { resourceKinds, type ResourceKind } from '../resources/resource.ts';
 import { kindNames } from '../resources/schemas.ts';
@@ -41,19 +43,27 @@ export function collectionPath(kind: ResourceKind): string {
   return `${adminPrefix}/${kind}`;
 }
 
-export function registerResourceRoutes(server: FastifyInstance, store: Store, writer: ResourceWriter): void {
+interface Deps {
+  readonly store: Store;
+  readonly registry: PluginRegistry;
+  readonly writer: ResourceWriter;
+}
+
+export function registerResourceRoutes(server: FastifyInstance, deps: Deps): void {
   for (const kind of resourceKinds) {
     const path = collectionPath(kind);
     for (const method of methods) {
       const handler = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> =>
-        handle(kind, method, request, reply, store, writer);
+        handle(kind, method, request, reply, deps);
       server.route({ method, url: path, handler });
       server.route({ method, url: `${path}/:id`, handler });
       if (method === 'PATCH') server.route({ method, url: `${path}/:id/*`, handler });
     }
   }
   server.get(`${adminPrefix}/secrets`, async (request, reply) =>
-    reply.send(listPage(await readAll('secrets', undefined, store), request.query as ListQuery)),
+    reply.send(
+      listPage(await readAll('secrets', undefined, deps.store, masking(request, deps)), request.query as ListQuery),
+    ),
   );
 }
 
@@ -62,9 +72,9 @@ async function handle(
   method: Method,
   request: FastifyRequest,
   reply: FastifyReply,
-  store: Store,
-  writer: ResourceWriter,
+  deps: Deps,
 ): Promise<FastifyReply> {
+  const { store, writer } = deps;
   if (!isSupported(kind, method)) {
     throw new AdminError(405, `not supported \`${method}\` method for ${kindNames[kind]}`);
   }
@@ -75,18 +85,19 @@ async function handle(
   if (query['ttl'] !== undefined) throw new AdminError(400, 'the argument ttl is not supported');
   if (target.parent !== undefined && !isKeyPart(target.parent)) throw new KeyNotFound();
   const ifMatch = request.headers['if-match'];
+  const masks = masking(request, deps);
   switch (method) {
     case 'GET':
-      if (target.id === undefined) return reply.send(listPage(await readAll(kind, target.parent, store), query));
-      return sendOne(target, reply, store);
+      if (target.id === undefined) return reply.send(listPage(await readAll(kind, target.parent, store, masks), query));
+      return sendOne(target, reply, store, masks);
     case 'PUT':
-      return sendWritten(reply, await writer.put(target, parseObject(request.body), ifMatch));
+      return sendWritten(reply, await writer.put(target, parseObject(request.body), ifMatch), masks);
     case 'POST':
-      return sendWritten(reply, await writer.post(target, parseObject(request.body)));
+      return sendWritten(reply, await writer.post(target, parseObject(request.body)), masks);
     case 'PATCH': {
       const subPath = params['*'] === undefined || params['*'] === '' ? undefined : params['*'];
       requireKeyPart(target.id);
-      return sendWritten(reply, await writer.patch(target, parseBody(request.body), subPath, ifMatch));
+      return sendWritten(reply, await writer.patch(target, parseBody(request.body), subPath, ifMatch), masks);
     }
     case 'DELETE': {
       requireKeyPart(target.id);
@@ -96,32 +107,43 @@ async function handle(
   }
 }
 
+/** What tells where secrets are, to mask them; undefined where the answer shows them. */
+type Masks = PluginRegistry | undefined;
+
+/** `?show_secrets=true`, for the role `admin` only. */
+function masking(request: FastifyRequest, { registry }: Deps): Masks {
+  if ((request.query as ListQuery)['show_secrets'] !== 'true') return registry;
+  if (adminKeyOf(request).role === 'admin') return undefined;
+  throw new AdminError(403, 'show_secrets needs a key with the role admin');
+}
+
 /** No resource can have such an id; without this, `jack%2Fcredentials%2Fc1` would pass for a consumer. */
 function requireKeyPart(id: string | undefined): void {
   if (id !== undefined && !isKeyPart(id)) throw new KeyNotFound();
 }
 
-async function sendOne(target: Target, reply: FastifyReply, store: Store): Promise<FastifyReply> {
+async function sendOne(target: Target, reply: FastifyReply, store: Store, masks: Masks): Promise<FastifyReply> {
   const id = target.id ?? '';
   requireKeyPart(id);
   const entry = await store.get(formatKey({ ...target, id }));
   if (!entry) throw new KeyNotFound();
-  return reply.header('etag', entityTag(entry)).send(showEntry(entry));
+  return reply.header('etag', entityTag(entry)).send(showEntry(entry, masks));
 }
 
 async function readAll(
   kind: ResourceKind,
   parent: string | undefined,
   store: Store,
+  masks: Masks,
 ): Promise<ReturnType<typeof showEntry>[]> {
   const prefix = kind === 'secrets' && parent === undefined ? 'secrets/' : formatKey({ kind, id: '', parent });
   const { entries } = await store.list(prefix);
-  return entries.filter(({ key }) => parseKey(key)?.kind === kind).map(showEntry);
+  return entries.filter(({ key }) => parseKey(key)?.kind === kind).map((entry) => showEntry(entry, masks));
 }
 
-function sendWritten(reply: FastifyReply, { created, entry }: Written): FastifyReply {
+function sendWritten(reply: FastifyReply, { created, entry }: Written, masks: Masks): FastifyReply {
   return reply
     .code(created ? 201 : 200)
     .header('etag', entityTag(entry))
-    .send(showEntry(entry));
+    .send(showEntry(entry, masks));
 }

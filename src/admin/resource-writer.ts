@@ -7,6 +7,7 @@ import { setTimes } from './timestamps.ts';
 import { AdminError, KeyNotFound } from './admin-error.ts';
 import { shownKey } from './answer.ts';
 import { createMutex, type Mutex } from './mutex.ts';
+import { restoreSecrets } from './masked-secrets.ts';
 import { mergePatch, patchPath } from './patch.ts';
 import { parseStored, type ResourceIndex } from './resource-index.ts';
 import { requireMatch, type IfMatch } from './if-match.ts';
@@ -58,8 +59,12 @@ export class ResourceWriter {
       const identified = identify(target.kind, target.id, target.parent, body);
       if ('error' in identified) throw new AdminError(400, identified.error);
       const { key } = identified;
-      this.#check(key, body);
-      return this.#replace(key, ifMatch, () => body);
+      return this.#replace(key, ifMatch, (previous) => {
+        const value = structuredClone(body);
+        this.#restore(key, value, previous);
+        this.#check(key, value);
+        return value;
+      });
     });
   }
 
@@ -71,6 +76,7 @@ export class ResourceWriter {
       if (refused !== undefined) throw new AdminError(400, refused);
       const key: ResourceKey = { kind: target.kind, id: this.#freeId(target.kind), parent: target.parent };
       body['id'] = key.id;
+      this.#restore(key, body, undefined);
       this.#check(key, body);
       return this.#replace(key, undefined, () => body);
     });
@@ -96,6 +102,7 @@ export class ResourceWriter {
         const value = (whole ? mergePatch(stored, patch) : patchPath(stored, subPath, patch)) as JsonObject;
         const identified = identify(kind, id, parent, value);
         if ('error' in identified) throw new AdminError(400, identified.error);
+        this.#restore(key, value, previous);
         this.#check(key, value);
         return value;
       }),
@@ -150,6 +157,11 @@ export class ResourceWriter {
       if (result.ok && entry) return { created: previous === undefined, entry, revision: result.revision };
     }
     throw new AdminError(503, `too many concurrent changes of [${shownKey(text)}]`);
+  }
+
+  /** Masks in what is written stand for what is stored. */
+  #restore(key: ResourceKey, value: JsonObject, previous: Entry | undefined): void {
+    restoreSecrets(formatKey(key), value, previous && parseStored(previous.value), this.#deps.registry);
   }
 
   #check(key: ResourceKey, value: JsonObject): void {

@@ -55,7 +55,8 @@ export function createAdminServer(deps: AdminDeps): FastifyInstance {
   keepBodiesRaw(server);
   answerErrors(server, deps, maxBodyBytes);
 
-  registerResourceRoutes(server, deps.store, new ResourceWriter({ ...deps, index, publish: (n) => deps.publish(n) }));
+  const writer = new ResourceWriter({ ...deps, index, publish: (n) => deps.publish(n) });
+  registerResourceRoutes(server, { store: deps.store, registry: deps.registry, writer });
   registerPluginRoutes(server, deps.registry);
   registerSchemaRoutes(server, deps.registry);
   registerOpenapi(server, deps.version, routes);

@@ -4,7 +4,9 @@ import type { ExplainReport, ExplainRequest } from '../explain/report.ts';
 import type { PluginRegistry } from '../plugins/registry.ts';
 import { answerHealthcheck } from '../proxy/upstream/health/control-api.ts';
 import type { HealthMonitor } from '../proxy/upstream/health/health-monitor.ts';
+import type { JsonObject } from '../resources/resource.ts';
 import { resourceSchemas } from '../resources/schemas.ts';
+import { mapSecrets, mask } from '../resources/secret-fields.ts';
 import type { Entry, Store } from '../store/store.ts';
 import { createJsonServer, type JsonAnswer } from './json-server.ts';
 
@@ -39,30 +41,33 @@ export function createControlServer(deps: ControlDeps): Server {
       const exists = kind !== '' && (await deps.store.get(`${kind}/${id}`)) !== undefined;
       return answerHealthcheck(deps.monitor, rest, () => exists);
     }
-    return list(deps.store, what, rest);
+    return list(deps, what, rest);
   });
 }
 
-async function list(store: Store, what: string, rest: readonly string[]): Promise<JsonAnswer | undefined> {
+async function list(
+  { store, registry }: ControlDeps,
+  what: string,
+  rest: readonly string[],
+): Promise<JsonAnswer | undefined> {
   const directory = (singular: string): string => (singular === 'plugin_metadata' ? singular : `${singular}s`);
   const plural = kinds.get(what);
   if (plural !== undefined && rest.length === 0) {
     const { entries } = await store.list(`${directory(plural)}/`);
-    return { status: 200, body: entries.map(describe) };
+    return { status: 200, body: entries.map((entry) => describe(entry, registry)) };
   }
   const [id] = rest;
   if (id === undefined || rest.length > 1 || ![...kinds.values()].includes(what)) return undefined;
   const entry = await store.get(`${directory(what)}/${id}`);
   return entry === undefined
     ? { status: 404, body: { error_msg: `${what} not found` } }
-    : { status: 200, body: describe(entry) };
+    : { status: 200, body: describe(entry, registry) };
 }
 
 /** As APISIX answers: plugin metadata bare with its id, everything else with its key and indices. */
-function describe(entry: Entry): object {
-  const value = JSON.parse(entry.value, (name, member: unknown) =>
-    name === 'client_key' ? undefined : member,
-  ) as object;
+function describe(entry: Entry, registry: PluginRegistry): object {
+  const value = JSON.parse(entry.value) as JsonObject;
+  mapSecrets(entry.key, value, registry, 'all', () => mask);
   if (entry.key.startsWith('plugin_metadata/')) return { ...value, id: entry.key.slice('plugin_metadata/'.length) };
   return {
     key: `/apisix/${entry.key}`,

@@ -22,14 +22,6 @@ export const notYetInEffect: Readonly<
   'apisix.normalize_uri_like_servlet': { happens: false, reason: 'not available yet' },
   'apisix.delete_uri_tail_slash': { happens: false, reason: 'not available yet' },
   'apisix.ssl.ssl_trusted_certificate': { happens: 'system', reason: 'not available yet' },
-  'apisix.data_encryption.enable_encrypt_fields': {
-    happens: false,
-    reason: 'fields are not encrypted where they are stored yet',
-  },
-  'apisix.data_encryption.keyring': {
-    happens: undefined,
-    reason: 'fields are not encrypted where they are stored yet',
-  },
   'deployment.admin.enable_admin_ui': { happens: false, reason: 'the dashboard is not available yet' },
 };
 

@@ -2,6 +2,8 @@
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createRegistry } from '../../src/plugins/registry.ts';
+import { encryptStore } from '../../src/store/encrypted-store.ts';
 import { openStore } from '../../src/store/open.ts';
 import type { Operation, StoreHooks } from '../../src/store/store.ts';
 import { storeConformance, type OpenedStore } from './store.ts';
@@ -24,6 +26,12 @@ storeConformance('sqlite', {
       dispose: () => rm(dataDir, { recursive: true }),
     };
   },
+});
+
+storeConformance('memory, encrypted', {
+  open: async (hooks) => ({
+    store: encryptStore(await openStore({ kind: 'memory' }, hooks), ['0123456789abcdef'], createRegistry(undefined)),
+  }),
 });
 
 for (const extension of ['yaml', 'json'] as const) {

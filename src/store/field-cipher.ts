@@ -1,0 +1,52 @@
+/**
+ * Secrets of stored resources, encrypted as APISIX does it, so that both can read one etcd (apisix/ssl.lua,
+ * `data_encryption.keyring`): AES-128-CBC with PKCS #7 padding, the key of 16 bytes also as initialisation vector, base64.
+ * It hides a value from who reads the store without the keyring. It does not hide that two values are equal, nor notice that
+ * one was exchanged: CBC without a tag cannot.
+ */
+import { isUtf8 } from 'node:buffer';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
+
+export interface FieldCipher {
+  encrypt(text: string): string;
+  /** The text itself where no key opens it: it was stored before there was a keyring. */
+  decrypt(text: string): string;
+}
+
+const algorithm = 'aes-128-cbc';
+const blockBytes = 16;
+const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** `keyring`: at least one key of 16 bytes; the first encrypts, all are tried to decrypt. */
+export function createFieldCipher(keyring: readonly string[]): FieldCipher {
+  const keys = keyring.map((key) => Buffer.from(key));
+  const [first] = keys;
+  if (first === undefined) throw new TypeError('a keyring needs a key');
+  return {
+    encrypt(text) {
+      const cipher = createCipheriv(algorithm, first, first);
+      return Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]).toString('base64');
+    },
+    decrypt(text) {
+      if (text === '' || !base64.test(text)) return text;
+      const bytes = Buffer.from(text, 'base64');
+      if (bytes.length % blockBytes !== 0) return text;
+      for (const key of keys) {
+        const opened = open(bytes, key);
+        if (opened !== undefined) return opened;
+      }
+      return text;
+    },
+  };
+}
+
+/** A wrong key fails at the padding 255 times of 256; text that is no UTF-8 was not ours either. */
+function open(bytes: Buffer, key: Buffer): string | undefined {
+  const decipher = createDecipheriv(algorithm, key, key);
+  try {
+    const text = Buffer.concat([decipher.update(bytes), decipher.final()]);
+    return isUtf8(text) ? text.toString('utf8') : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -78,7 +78,10 @@ class RedisConnection implements RedisRunner {
   async close(): Promise<void> {
     this.#closed = true;
     const client = this.#client ?? (await this.#connecting.catch(() => undefined)) ?? this.#client;
-    client?.disconnect();
+    // What is under way (a place that is given back) is still answered.
+    await client?.quit().catch(() => {
+      client.disconnect();
+    });
   }
 
   /** Resolves at the first connection; later ones are the client's own doing. */

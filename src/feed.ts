@@ -1,13 +1,12 @@
 /**
  * Store → workers: everything at a worker's start, each commit after that, in order. Between them stands the check of every
- * item that did not come through the Admin API (a file): a bad one is reported and its last good value goes on being served.
+ * item that did not come through the Admin API (item-check.ts).
  * References to secrets are resolved here; a change that must wait for a secret holds up those after it.
  */
+import { ItemCheck } from './item-check.ts';
 import type { Logger } from './observability/error-log.ts';
 import type { HealthMonitor } from './proxy/upstream/health/health-monitor.ts';
-import { checkResource } from './resources/check.ts';
 import type { PluginRegistry } from './resources/plugin-check.ts';
-import type { JsonObject, ResourceKind } from './resources/resource.ts';
 import { SecretResolver } from './secrets/resolver.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import type { Upstream } from './resources/upstream.ts';
@@ -27,18 +26,17 @@ export interface FeedOptions {
 
 export class Feed {
   readonly #options: FeedOptions;
-  /** Last good values of what is checked here, as the workers have them. */
-  readonly #good = new Map<string, string>();
+  /** undefined: the Admin API has checked what is stored. */
+  readonly #itemCheck: ItemCheck | undefined;
   readonly #routes = new Set<string>();
   readonly #resolver: SecretResolver | undefined;
   /** Ends when the last change that waits for a secret has been sent; undefined: none waits. */
   #sending: Promise<void> | undefined;
-  /** What the last load refused. */
-  problems: string[] = [];
 
   constructor(options: FeedOptions) {
     this.#options = options;
-    const { secrets, registry, log } = options;
+    const { store, secrets, registry, log } = options;
+    this.#itemCheck = store.writable ? undefined : new ItemCheck(registry, log);
     this.#resolver = secrets === undefined ? undefined : new SecretResolver(secrets, registry, log);
   }
 
@@ -46,12 +44,17 @@ export class Feed {
     return this.#routes.size;
   }
 
+  /** What the last load refused, and what refers to something that is not there; a sentence each. */
+  async problems(): Promise<string[]> {
+    return [...(this.#itemCheck?.problems ?? []), ...((await this.#itemCheck?.missingReferences()) ?? [])];
+  }
+
   /**
    * Everything, in pieces small enough that neither side holds it twice; what others refer to comes first. `revision`: as of
    * the first piece; later pieces may be newer, and `follow` brings what changed meanwhile.
    */
   async *load(): AsyncGenerator<{ revision: number; changes: SnapshotChange[] }> {
-    this.problems = [];
+    this.#itemCheck?.forgetProblems();
     let first: number | undefined;
     for (const kind of kindOrder) {
       const { revision, entries } = await this.#options.store.list(`${kind}/`);
@@ -110,39 +113,14 @@ export class Feed {
   }
 
   #accept(changes: readonly Change[]): SnapshotChange[] {
-    const { store } = this.#options;
+    const values =
+      this.#itemCheck?.accept(changes) ?? new Map(changes.map(({ key, entry }) => [key, entry?.value] as const));
     const accepted: SnapshotChange[] = [];
-    for (const { key, entry } of changes) {
-      const value = entry === undefined ? undefined : store.writable ? entry.value : this.#check(key, entry.value);
-      if (entry !== undefined && value === undefined) continue;
+    for (const [key, value] of values) {
       accepted.push({ key, value });
       this.#note(key, value);
     }
     return accepted;
-  }
-
-  /** The value with its defaults; the last good one where this one is refused; undefined where there is neither. */
-  #check(key: string, text: string): string | undefined {
-    const [kind = '', name = '', below] = key.split('/');
-    const value = JSON.parse(text) as JsonObject;
-    const problem = checkResource(
-      (below === 'credentials' ? 'credentials' : kind) as ResourceKind,
-      value,
-      this.#options.registry,
-      name,
-    );
-    if (problem === undefined) {
-      const good = JSON.stringify(value);
-      this.#good.set(key, good);
-      return good;
-    }
-    this.problems.push(`${key}: ${problem}`);
-    const last = this.#good.get(key);
-    this.#options.log.error(last === undefined ? 'resource refused' : 'resource refused, its last good value stays', {
-      key,
-      problem,
-    });
-    return last;
   }
 
   #note(key: string, value: string | undefined): void {
@@ -151,7 +129,6 @@ export class Feed {
       if (value === undefined) this.#routes.delete(id);
       else this.#routes.add(id);
     }
-    if (value === undefined) this.#good.delete(key);
     const { monitor, healthChecks } = this.#options;
     if (monitor === undefined || !healthChecks || (kind !== 'routes' && kind !== 'services' && kind !== 'upstreams'))
       return;

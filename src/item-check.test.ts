@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { beforeEach, describe, it } from 'node:test';
+import { ItemCheck } from './item-check.ts';
+import { createLogger } from './observability/error-log.ts';
+import { createRegistry } from './plugins/registry.ts';
+import type { Change } from './store/store.ts';
+
+const put = (key: string, value: object): Change => ({
+  key,
+  entry: { key, value: JSON.stringify(value), createdIndex: 1, modifiedIndex: 1 },
+});
+const gone = (key: string): Change => ({ key, entry: undefined });
+const consumer = (username: string, key: string): Change =>
+  put(`consumers/${username}`, { username, plugins: { 'key-auth': { key } } });
+
+describe('items of a file', () => {
+  let check: ItemCheck;
+  /** What is served: key → the key-auth key, or the uri. */
+  let served: Map<string, string>;
+  beforeEach(() => {
+    check = new ItemCheck(createRegistry(undefined), createLogger({ level: 'error', write: () => undefined }));
+    served = new Map();
+  });
+  const change = (...changes: Change[]): Record<string, string> => {
+    for (const [key, text] of check.accept(changes)) {
+      if (text === undefined) served.delete(key);
+      else {
+        const value = JSON.parse(text) as { uri?: string; plugins?: { 'key-auth'?: { key: string } } };
+        served.set(key, value.uri ?? value.plugins?.['key-auth']?.key ?? '');
+      }
+    }
+    return Object.fromEntries(served);
+  };
+
+  it('are served with their defaults', () => {
+    const accepted = check.accept([put('routes/1', { id: '1', uri: '/a', plugins: { 'key-auth': {} } })]);
+    const value = JSON.parse(accepted.get('routes/1') ?? '') as { status: number; plugins: Record<string, object> };
+    assert.equal(value.status, 1);
+    assert.deepEqual((value.plugins['key-auth'] as { header: string }).header, 'apikey');
+  });
+
+  it('that are refused keep their last good value, and are served none where there is none', () => {
+    change(put('routes/1', { uri: '/a', plugins: {} }));
+    const after = change(
+      put('routes/1', { uri: '/b', plugins: { nope: {} } }),
+      put('routes/2', { uri: 7, plugins: {} }),
+    );
+    assert.deepEqual(after, { 'routes/1': '/a' });
+    assert.equal(check.problems.length, 2);
+    assert.match(check.problems[0] ?? '', /^routes\/1: unknown plugin \[nope\]$/);
+    assert.deepEqual(change(gone('routes/1')), {});
+  });
+
+  it('a credential has one owner: the second claim is refused', () => {
+    const after = change(consumer('jack', 'k'), consumer('jill', 'k'));
+    assert.deepEqual(after, { 'consumers/jack': 'k' });
+    assert.deepEqual(check.problems, ['consumers/jill: duplicate key found with consumer: jack']);
+  });
+
+  it("a refused claim is served as soon as the owner lets go, though the item's own text did not change", () => {
+    change(consumer('jack', 'k'), consumer('jill', 'k'));
+    assert.deepEqual(change(consumer('jack', 'other')), { 'consumers/jack': 'other', 'consumers/jill': 'k' });
+    change(consumer('jill', 'k2'));
+    assert.deepEqual(change(gone('consumers/jack')), { 'consumers/jill': 'k2' });
+  });
+
+  it('two consumers may exchange their credentials in one change', () => {
+    change(consumer('jack', '1'), consumer('jill', '2'));
+    assert.deepEqual(change(consumer('jack', '2'), consumer('jill', '1')), {
+      'consumers/jack': '2',
+      'consumers/jill': '1',
+    });
+    assert.deepEqual(check.problems, []);
+  });
+
+  it('that refer to nothing are named', async () => {
+    change(put('routes/1', { uri: '/a', upstream_id: 'u' }), put('routes/2', { uri: '/b', service_id: 's' }));
+    change(put('upstreams/u', { type: 'roundrobin', nodes: { '127.0.0.1:1': 1 } }));
+    assert.deepEqual(await check.missingReferences(), [
+      'routes/2: failed to fetch service info by service id [s], response code: 404',
+    ]);
+  });
+});

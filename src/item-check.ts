@@ -1,0 +1,120 @@
+/**
+ * Resources that did not come through the Admin API (a file): each is checked as the Admin API would, and one that cannot
+ * be used is told of, and its last good value stays. Beside the feed, off the request path.
+ * Invariant: of what is given out, no two consumers have the same credential.
+ */
+import type { Logger } from './observability/error-log.ts';
+import { checkResource } from './resources/check.ts';
+import { indexKeys, type PluginRegistry } from './resources/plugin-check.ts';
+import { checkReferences } from './resources/references.ts';
+import { parseKey } from './resources/resource-key.ts';
+import type { JsonObject } from './resources/resource.ts';
+import type { Change } from './store/store.ts';
+
+interface Good {
+  /** With its defaults. */
+  readonly text: string;
+  /** `plugin\0indexKey` of each credential. */
+  readonly credentials: readonly string[];
+}
+
+export class ItemCheck {
+  readonly #registry: PluginRegistry;
+  readonly #log: Logger;
+  readonly #good = new Map<string, Good>();
+  readonly #owners = new Map<string, string>();
+  /** They stand in the file as they were refused; what another item held on to may be free after the next change. */
+  readonly #refused = new Map<string, Change>();
+  /** What was refused since `forgetProblems`, a sentence each. */
+  #problems: string[] = [];
+
+  constructor(registry: PluginRegistry, log: Logger) {
+    this.#registry = registry;
+    this.#log = log;
+  }
+
+  get problems(): readonly string[] {
+    return this.#problems;
+  }
+
+  forgetProblems(): void {
+    this.#problems = [];
+  }
+
+  /** Key → what to serve; undefined: nothing. A key that was refused and never was good is left out. */
+  accept(changes: readonly Change[]): Map<string, string | undefined> {
+    const all = new Map([...this.#refused, ...changes.map((change) => [change.key, change] as const)]);
+    this.#refused.clear();
+    // One change of a file may hand a credential from one consumer to another.
+    for (const key of all.keys()) this.#release(key);
+    const accepted = new Map<string, string | undefined>();
+    for (const [key, change] of all) {
+      const before = this.#good.has(key);
+      if (change.entry === undefined) {
+        this.#good.delete(key);
+        accepted.set(key, undefined);
+        continue;
+      }
+      const good = this.#judge(change, change.entry.value);
+      if (good !== undefined || before) accepted.set(key, good?.text);
+    }
+    return accepted;
+  }
+
+  /** What refers to something that is not there, a sentence each. Requests that need it are refused. */
+  async missingReferences(): Promise<string[]> {
+    const sentences: string[] = [];
+    for (const [key, { text }] of this.#good) {
+      const kind = parseKey(key)?.kind;
+      if (kind === undefined) continue;
+      const missing = await checkReferences(kind, JSON.parse(text) as JsonObject, (target) => this.#good.has(target));
+      if (missing !== undefined) sentences.push(`${key}: ${missing}`);
+    }
+    return sentences;
+  }
+
+  #judge(change: Change, text: string): Good | undefined {
+    const { key } = change;
+    const resource = parseKey(key);
+    const value = JSON.parse(text) as JsonObject;
+    let problem = resource === undefined ? 'no such kind of resource' : undefined;
+    let credentials: string[] = [];
+    if (resource !== undefined) {
+      const { kind, id, parent } = resource;
+      problem = checkResource(kind, value, this.#registry, kind === 'secrets' ? parent : id);
+      if (problem === undefined) {
+        credentials = indexKeys(kind, value, this.#registry).map(({ plugin, indexKey }) => `${plugin}\0${indexKey}`);
+        problem = this.#takenBy(credentials);
+      }
+    }
+    if (problem === undefined) return this.#claim(key, { text: JSON.stringify(value), credentials });
+    this.#refused.set(key, change);
+    this.#problems.push(`${key}: ${problem}`);
+    const last = this.#good.get(key);
+    const stays = last !== undefined && this.#takenBy(last.credentials) === undefined;
+    this.#log.error(stays ? 'resource refused, its last good value stays' : 'resource refused', { key, problem });
+    if (stays) return this.#claim(key, last);
+    this.#good.delete(key);
+    return undefined;
+  }
+
+  #takenBy(credentials: readonly string[]): string | undefined {
+    for (const credential of credentials) {
+      const owner = this.#owners.get(credential);
+      const consumer = owner === undefined ? undefined : parseKey(owner);
+      if (consumer !== undefined) return `duplicate key found with consumer: ${consumer.parent ?? consumer.id}`;
+    }
+    return undefined;
+  }
+
+  #claim(key: string, good: Good): Good {
+    for (const credential of good.credentials) this.#owners.set(credential, key);
+    this.#good.set(key, good);
+    return good;
+  }
+
+  #release(key: string): void {
+    for (const credential of this.#good.get(key)?.credentials ?? [])
+      if (this.#owners.get(credential) === key) this.#owners.delete(credential);
+  }
+}

@@ -2,6 +2,7 @@
  * One request and its response: implements what plugins see (`plugin/exchange.ts`) over a client connection.
  * Made when a head was read; lives until the log phase. Everything that costs is computed on first use.
  */
+import { isIP } from 'node:net';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type {
   AuthenticatedConsumer,
@@ -149,6 +150,7 @@ export class ProxyExchange implements Exchange {
         host = absolute[1] ?? '';
         path = absolute[2] === '' || absolute[2] === undefined ? '/' : absolute[2];
         if (host === '') throw new GatewayError('REQUEST_MALFORMED', 'no authority in an absolute-form target');
+        this.headers.set('Host', host);
       } else if (path !== '*' || head.method !== 'OPTIONS') {
         throw new GatewayError('REQUEST_MALFORMED', 'the target is neither origin-form nor absolute-form');
       }
@@ -271,7 +273,7 @@ export class ProxyExchange implements Exchange {
     let forwarded = false;
     for (const known of headers.known) {
       if (known.kind >= FieldKind.forwarded) {
-        if (known.kind === FieldKind.forwarded) forwarded = true;
+        if (known.kind === FieldKind.forwarded || known.kind === FieldKind.forwardedOther) forwarded = true;
         else if (known.kind <= FieldKind.alias) drop = true;
       }
     }
@@ -300,7 +302,7 @@ export class ProxyExchange implements Exchange {
       if (
         kind === FieldKind.identity ||
         kind === FieldKind.alias ||
-        (kind === FieldKind.forwarded && !keepForwarded) ||
+        ((kind === FieldKind.forwarded || kind === FieldKind.forwardedOther) && !keepForwarded) ||
         (!keepUnderscores && known.lower.includes('_'))
       ) {
         // Walked backwards, kept in order.
@@ -328,5 +330,6 @@ function realAddress(headers: Fields, peer: string, trust: PeerTrust): string {
 
 function stripPort(item: string): string | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\](?::\d+)?|(\d{1,3}(?:\.\d{1,3}){3})(?::\d+)?|([0-9A-Fa-f:.]+))$/.exec(item);
-  return match?.[1] ?? match?.[2] ?? match?.[3];
+  const address = match?.[1] ?? match?.[2] ?? match?.[3];
+  return address !== undefined && isIP(address) !== 0 ? address : undefined;
 }

@@ -23,8 +23,10 @@ export const FieldKind = {
    * fold it onto the real name (GHSA-x677-9fxg-v5c5), so it is dropped.
    */
   alias: 10,
-  server: 11,
-  date: 12,
+  /** X-Forwarded-Prefix and the like: a trusted peer's are passed on, nobody else's. */
+  forwardedOther: 11,
+  server: 12,
+  date: 13,
 } as const;
 export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 
@@ -52,6 +54,10 @@ const special = new Map<string, FieldKind>([
   ['x-forwarded-host', FieldKind.forwarded],
   ['x-forwarded-port', FieldKind.forwarded],
   ['x-forwarded-proto', FieldKind.forwarded],
+  ['x-forwarded-prefix', FieldKind.forwardedOther],
+  ['x-forwarded-scheme', FieldKind.forwardedOther],
+  ['x-forwarded-server', FieldKind.forwardedOther],
+  ['x-forwarded-ssl', FieldKind.forwardedOther],
   ['x-consumer-username', FieldKind.identity],
   ['x-consumer-custom-id', FieldKind.identity],
   ['x-consumer-group-id', FieldKind.identity],

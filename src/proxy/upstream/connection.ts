@@ -333,10 +333,9 @@ export class UpstreamConnection implements Expiring, Flushable {
   #endResponse(sink: ResponseSink, trailers: Fields | undefined, moreBytes: boolean): void {
     this.#responseDone = true;
     this.#decoder = undefined;
-    const reusable = !moreBytes && this.#head?.keepAlive === true;
-    if (this.#requestDone) this.#sink = undefined;
-    if (!reusable) this.#closeQuietly();
-    else if (this.#requestDone) this.#finish();
+    // An answer before the end of the request leaves the rest of it unsent: nothing else can follow on this connection.
+    if (!moreBytes && this.#requestDone && this.#head !== undefined && isReusable(this.#head)) this.#finish();
+    else this.#closeQuietly();
     sink.onEnd(trailers);
   }
 
@@ -395,6 +394,13 @@ export class UpstreamConnection implements Expiring, Flushable {
     if (this.#state === ConnectionState.tunnel) sink?.onTunnelEnd();
     else sink?.onError(error);
   }
+}
+
+/** Not after a message that another reader could frame differently (RFC 9112 §6.1, §6.3): its rest may still be on the way. */
+function isReusable(head: ResponseHead): boolean {
+  if (head.status === 204 && (head.contentLength ?? 0) > 0) return false;
+  if (head.bodyLength === BodyLength.chunked && (head.minor === 0 || head.status === 204)) return false;
+  return head.keepAlive;
 }
 
 function isConnectError(error: Error): boolean {

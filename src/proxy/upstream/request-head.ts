@@ -42,7 +42,8 @@ export function upstreamHead(
       kind !== FieldKind.plain &&
       kind !== FieldKind.identity &&
       kind !== FieldKind.date &&
-      kind !== FieldKind.server
+      kind !== FieldKind.server &&
+      kind !== FieldKind.forwardedOther
     ) {
       if (kind === FieldKind.forwarded) forwarded = true;
       continue;

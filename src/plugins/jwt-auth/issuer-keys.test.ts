@@ -128,7 +128,11 @@ test('an issuer that fails, hangs, redirects, answers garbage or too much: 503, 
     (response) => response.writeHead(500).end(),
     (response) => response.end('garbage'),
     (response) => response.end('{"keys":{}}'),
-    (response) => response.writeHead(302, { Location: '/elsewhere' }).end(),
+    (response) => {
+      // Where it points to the keys are good.
+      if (response.req.url === '/jwks') response.writeHead(302, { Location: '/elsewhere' }).end();
+      else response.end(JSON.stringify({ keys: issuer.keys }));
+    },
     (response) => response.end(`{"keys":[],"x":"${'x'.repeat(1_100_000)}"}`),
     (response) => response.destroy(),
     () => undefined,

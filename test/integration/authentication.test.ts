@@ -122,6 +122,27 @@ describe('authentication', () => {
     assert.doesNotMatch(gateway.output(), /hannah-secret|token=abc/);
   });
 
+  it('explain tells the string to sign of a mismatch, too', async () => {
+    const headers = hmacHeaders('/once?token=abc', { 'X-Nonce': 'n-3' });
+    const url = `${gateway.url}/once?token=abd`;
+    const response = await fetch(`http://127.0.0.1:${gateway.ports.control}/v1/explain`, {
+      method: 'POST',
+      body: JSON.stringify({ method: 'GET', url, headers: Object.entries(headers) }),
+    });
+    const report = (await response.json()) as { outcome: { reason: string; detail: string } };
+    assert.equal(report.outcome.reason, 'hmac-auth.bad_signature');
+    assert.match(report.outcome.detail, /GET \/once\?token=\*\*\*/);
+    assert.doesNotMatch(JSON.stringify(report), /hannah-secret|token=ab/);
+  });
+
+  it('multi-auth is stored with its members’ defaults', async () => {
+    const { body } = await gateway.admin('GET', '/routes/any');
+    const { plugins } = body['value'] as { plugins: { 'multi-auth': { auth_plugins: Record<string, object>[] } } };
+    const [first, second] = plugins['multi-auth'].auth_plugins;
+    assert.equal((first?.['key-auth'] as { header: string }).header, 'apikey');
+    assert.equal((second?.['jwt-auth'] as { header: string }).header, 'authorization');
+  });
+
   it('multi-auth lets in by either, hides what was tried, and labels go upstream with no value of the client', async () => {
     const token = hs256({ key: 'jack-key' }, 'jack-secret');
     const byKey = await request(gateway, '/any', { apikey: 'keeper-key', 'X-Team': 'admin' });

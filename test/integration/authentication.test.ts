@@ -1,6 +1,6 @@
 /** Auth plugins in a real gateway with two workers: what only shows across sockets, threads and the Admin API. */
 import assert from 'node:assert/strict';
-import { createHmac, generateKeyPairSync, hash } from 'node:crypto';
+import { createHmac, generateKeyPairSync, hash, sign } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
@@ -171,6 +171,46 @@ describe('authentication', () => {
       assert.equal(status, 400);
       assert.match(String(body['error_msg']), message);
     }
+  });
+
+  it("an issuer's token needs no consumer, brings its consumer group's plugins, and is judged by acl", async () => {
+    await using issuer = await startUpstream((_, response) => {
+      response.end(JSON.stringify({ keys: [{ ...rsa.publicKey.export({ format: 'jwk' }), kid: 'one' }] }));
+    });
+    const gold = { plugins: { 'response-rewrite': { headers: { set: { 'X-Group': 'gold' } } } } };
+    assert.equal((await gateway.admin('PUT', '/consumer_groups/gold', gold)).status, 201);
+    const jwks = { jwks_uri: `http://${issuer.node}/jwks`, issuer: 'https://id', audience: 'api' };
+    await putRoute('outside', { 'jwt-auth': jwks, acl: { allow_labels: { groups: ['staff'] } } });
+    await putRoute('grouped', { 'jwt-auth': { ...jwks, group_claim: 'groups', groups: { staff: 'gold' } } });
+    const token = (payload: object): Record<string, string> => {
+      const claims = { iss: 'https://id', aud: 'api', exp: Math.floor(Date.now() / 1000) + 60, ...payload };
+      const input = `${encode({ alg: 'RS256', kid: 'one' })}.${encode(claims)}`;
+      const signature = sign('sha256', Buffer.from(input), rsa.privateKey).toString('base64url');
+      return { Authorization: `Bearer ${input}.${signature}` };
+    };
+    const staff = token({ sub: 'u-1', groups: ['staff'] });
+    const forged = { ...staff, 'X-Consumer-Username': 'jack', 'X-Consumer-Custom-ID': 'root' };
+    for (let i = 0; i < 8; i++) {
+      assert.equal((await request(gateway, '/outside', forged)).status, 200);
+      assert.equal(upstream.requests.at(-1)?.headers['x-consumer-username'], undefined);
+      assert.equal((await request(gateway, '/outside', token({ groups: ['guests'] }))).status, 403);
+      const grouped = await request(gateway, '/grouped', forged);
+      assert.equal(grouped.headers['x-group'], 'gold');
+      assert.equal(upstream.requests.at(-1)?.headers['x-consumer-custom-id'], 'u-1');
+      assert.equal(upstream.requests.at(-1)?.headers['x-consumer-username'], 'group:gold');
+      assert.equal((await request(gateway, '/grouped', token({ aud: 'web', groups: ['staff'] }))).status, 401);
+    }
+    // Each of the two workers asked once, for both routes.
+    assert.ok(issuer.requests.length <= 2);
+  });
+
+  it('an issuer that cannot be reached is 503, and nothing goes upstream', async () => {
+    await putRoute('unreachable', { 'jwt-auth': { jwks_uri: 'http://127.0.0.1:1/jwks' } });
+    const seen = upstream.requests.length;
+    const input = `${encode({ alg: 'RS256' })}.${encode({})}`;
+    const response = await request(gateway, '/unreachable', { Authorization: `${input}.AAAA` });
+    assert.equal(response.status, 503);
+    assert.equal(upstream.requests.length, seen);
   });
 
   it('acl lets in by label', async () => {

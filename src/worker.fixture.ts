@@ -1,4 +1,4 @@
-/** Stands in for worker.ts in workers.test.ts: keeps what it is told, and dies or hangs where a key says so. */
+/** Stands in for worker.ts in workers.test.ts: keeps what it is told, and dies, hangs or dawdles where a key says so. */
 import { parentPort, threadId } from 'node:worker_threads';
 import type { FromWorker, ToWorker } from './messages.ts';
 
@@ -7,6 +7,8 @@ if (port === null) throw new Error('runs as a worker thread');
 const send = (message: FromWorker): void => {
   port.postMessage(message);
 };
+/** How long a key `slow` keeps its worker from anything else. */
+const slowMs = 200;
 const values = new Map<string, string>();
 
 port.on('message', (message: ToWorker) => {
@@ -17,6 +19,7 @@ port.on('message', (message: ToWorker) => {
           if (key === 'exit') process.exit(3);
           if (key === 'throw') throw new Error('as the test asked');
           if (key === 'hang') for (;;);
+          if (key === 'slow') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, slowMs);
         }
         if (value === undefined) values.delete(key);
         else values.set(key, value);

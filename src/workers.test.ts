@@ -86,6 +86,13 @@ describe('worker threads', () => {
     assert.equal(workers.notReady(), undefined);
   });
 
+  it('publish waits for the slowest', async () => {
+    const [first = ''] = (await serving()).keys();
+    const started = performance.now();
+    await write('slow', first);
+    assert.ok(performance.now() - started >= 190);
+  });
+
   for (const [key, how] of [
     ['exit', 'that exits'],
     ['throw', 'that throws'],

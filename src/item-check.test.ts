@@ -39,6 +39,15 @@ describe('items of a file', () => {
     assert.deepEqual((value.plugins['key-auth'] as { header: string }).header, 'apikey');
   });
 
+  it('a secret that the gateway made is the same for every worker that reads the same item, and new for a new one', () => {
+    const jwt = (desc: string): Change =>
+      put('consumers/jack', { username: 'jack', desc, plugins: { 'jwt-auth': { key: 'k' } } });
+    const [first, second] = [check.accept([jwt('a')]), check.accept([jwt('a')])];
+    assert.match(first.get('consumers/jack') ?? '', /"secret":"[A-Za-z0-9+/]{43}="/);
+    assert.deepEqual(second, first);
+    assert.notDeepEqual(check.accept([jwt('b')]), first);
+  });
+
   it('that are refused keep their last good value, and are served none where there is none', () => {
     change(put('routes/1', { uri: '/a', plugins: {} }));
     const after = change(

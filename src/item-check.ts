@@ -12,6 +12,8 @@ import type { JsonObject } from './resources/resource.ts';
 import type { Change } from './store/store.ts';
 
 interface Good {
+  /** As it stands in the file: read again, it is the same to the last random secret, for every worker. */
+  readonly source: string;
   /** With its defaults. */
   readonly text: string;
   /** `plugin\0indexKey` of each credential. */
@@ -75,6 +77,8 @@ export class ItemCheck {
 
   #judge(change: Change, text: string): Good | undefined {
     const { key } = change;
+    const known = this.#good.get(key);
+    if (known?.source === text && this.#takenBy(known.credentials) === undefined) return this.#claim(key, known);
     const resource = parseKey(key);
     const value = JSON.parse(text) as JsonObject;
     let problem = resource === undefined ? 'no such kind of resource' : undefined;
@@ -87,13 +91,12 @@ export class ItemCheck {
         problem = this.#takenBy(credentials);
       }
     }
-    if (problem === undefined) return this.#claim(key, { text: JSON.stringify(value), credentials });
+    if (problem === undefined) return this.#claim(key, { source: text, text: JSON.stringify(value), credentials });
     this.#refused.set(key, change);
     this.#problems.push(`${key}: ${problem}`);
-    const last = this.#good.get(key);
-    const stays = last !== undefined && this.#takenBy(last.credentials) === undefined;
+    const stays = known !== undefined && this.#takenBy(known.credentials) === undefined;
     this.#log.error(stays ? 'resource refused, its last good value stays' : 'resource refused', { key, problem });
-    if (stays) return this.#claim(key, last);
+    if (stays) return this.#claim(key, known);
     this.#good.delete(key);
     return undefined;
   }

@@ -2,19 +2,28 @@
  * basic-auth: user name and password by RFC 7617. Runs in `rewrite`.
  * Passwords are kept as SHA-256 digests. Every attempt that can be read costs one digest and one constant-time
  * comparison, for unknown users too, so timing does not tell which names exist (GHSA-8fcf-v89g-xpg6).
+ * A password may be stored as a slow hash (`$hash://argon2id$…`, plugin/password-hash.ts): hashed once, off the event loop,
+ * then remembered. Once this worker has one, every wrong attempt costs a slow hash, whoever it names; where too many wait,
+ * an attempt is refused with 503 and not judged.
  * APISIX: the password is everything after the first colon, spaces included (RFC 7617 §2); APISIX cuts it at the second
  * colon and drops spaces. hide_credentials also holds where anonymous access takes over (apisix#13468).
  */
 import { isUtf8 } from 'node:buffer';
 import { hash, timingSafeEqual } from 'node:crypto';
+import { ConfigError } from '../../errors/gateway-error.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
+import { HashVerifier, sameHash, type HashedSecret, type Verdict } from '../../plugin/hash-verifier.ts';
+import { compileLockout, lockoutSchema, type Lockout, type LockoutConfig } from '../../plugin/lockout.ts';
+import { isHashForm, parseHashForm, type SlowHash } from '../../plugin/password-hash.ts';
 import { definePlugin, type CredentialIndex, type PluginLog, type Reply } from '../../plugin/plugin.ts';
 import { isUnresolvedReference } from '../../plugin/secret-reference.ts';
+import type { Shared } from '../../plugin/shared-resources.ts';
 
 interface Config {
   hide_credentials: boolean;
   anonymous_consumer?: string;
   realm?: string;
+  lockout?: LockoutConfig;
 }
 
 interface CredentialConfig {
@@ -23,8 +32,9 @@ interface CredentialConfig {
 }
 
 interface CredentialState {
-  /** SHA-256 of the password in hexadecimal, as 64 bytes; undefined: it can match nothing. */
+  /** SHA-256 of the password in hexadecimal, as 64 bytes; undefined: it is hashed, or can match nothing. */
   readonly digest: Buffer | undefined;
+  readonly hashed: HashedSecret | undefined;
 }
 
 interface State {
@@ -35,13 +45,23 @@ interface State {
   readonly challenge: Readonly<Record<string, string>>;
   readonly credentials: CredentialIndex<CredentialState>;
   readonly log: PluginLog;
+  readonly lockout: Lockout | undefined;
+  readonly hashes: Shared<HashVerifier>;
   /** Compared with where there is no user. */
   readonly nobody: Buffer;
   /** The digest presented, written anew for each comparison. */
   readonly presented: Buffer;
 }
 
+type Outcome = Reply | undefined | Promise<Reply | undefined>;
+
 const digestLength = 64;
+
+/**
+ * The slow hash that was compiled last in this thread: what an attempt for nobody costs. The one thing here that outlives a
+ * configuration; it holds parameters, a salt and a hash that no attempt is compared with.
+ */
+const decoy: { form: SlowHash | undefined } = { form: undefined };
 
 export const basicAuth = definePlugin<Config, State, CredentialConfig, CredentialState>({
   name: 'basic-auth',
@@ -68,6 +88,7 @@ export const basicAuth = definePlugin<Config, State, CredentialConfig, Credentia
         description:
           'Realm named in WWW-Authenticate of every refusal; without it, only of one for missing credentials.',
       },
+      lockout: lockoutSchema,
     },
   },
   consumerSchema: {
@@ -75,23 +96,33 @@ export const basicAuth = definePlugin<Config, State, CredentialConfig, Credentia
     title: 'work with consumer object',
     properties: {
       username: { type: 'string', description: 'User name; unique among all consumers, and without a colon.' },
-      password: { type: 'string', description: 'Password.' },
+      password: {
+        type: 'string',
+        description: 'Password, or its hash as `gatewright hash` prints it: `$hash://argon2id$…`, `$hash://scrypt$…`.',
+      },
     },
     required: ['username', 'password'],
     encrypt_fields: ['password'],
   },
 
   credential: {
+    // A reference holds a colon, so as a user name it can never be presented.
     compile({ username, password }) {
-      const digest = isUnresolvedReference(password)
-        ? undefined
-        : Buffer.from(hash('sha256', password, 'hex'), 'latin1');
-      // A reference holds a colon, so as a user name it can never be presented.
-      return { indexKey: username, state: { digest } };
+      if (isUnresolvedReference(password))
+        return { indexKey: username, state: { digest: undefined, hashed: undefined } };
+      if (!isHashForm(password)) {
+        const digest = Buffer.from(hash('sha256', password, 'hex'), 'latin1');
+        return { indexKey: username, state: { digest, hashed: undefined } };
+      }
+      const form = parseHashForm(password);
+      if (form.algorithm === 'sha256')
+        throw new ConfigError('sha256 is too fast for a password: use argon2id or scrypt');
+      decoy.form = form;
+      return { indexKey: username, state: { digest: undefined, hashed: { form, remembered: undefined } } };
     },
   },
 
-  compile(config, { credentials, log }) {
+  compile(config, { credentials, log, counters, shared }) {
     const realm: Record<string, string> =
       config.realm === undefined ? {} : { 'WWW-Authenticate': `Basic realm="${config.realm}"` };
     return {
@@ -101,27 +132,40 @@ export const basicAuth = definePlugin<Config, State, CredentialConfig, Credentia
       challenge: realm,
       credentials,
       log,
+      lockout: config.lockout === undefined ? undefined : compileLockout('basic-auth', config.lockout, counters),
+      hashes: shared.acquire('basic-auth hashes', () => ({ value: new HashVerifier(), close: () => undefined })),
       nobody: Buffer.alloc(digestLength),
       presented: Buffer.alloc(digestLength),
     };
   },
 
+  dispose(state) {
+    state.hashes.release();
+  },
+
   rewrite(state, exchange) {
-    const refusal = authenticate(state, exchange);
+    const outcome = authenticate(state, exchange);
     if (state.hide) exchange.headers.remove('authorization');
-    if (refusal === undefined || state.anonymous === undefined) return refusal;
-    const anonymous = state.credentials.consumer(state.anonymous);
-    if (anonymous !== undefined) {
-      exchange.authenticate(anonymous);
-      return undefined;
-    }
-    state.log.error(`anonymous consumer ${state.anonymous} does not exist`);
-    return refuse('Invalid user authorization', 'anonymous_consumer_missing', state.challenge);
+    return outcome instanceof Promise
+      ? outcome.then((refusal) => settle(state, exchange, refusal))
+      : settle(state, exchange, outcome);
   },
 });
 
+/** Anonymous access takes the place of a 401, and of nothing else. */
+function settle(state: State, exchange: Exchange, refusal: Reply | undefined): Reply | undefined {
+  if (refusal?.status !== 401 || state.anonymous === undefined) return refusal;
+  const anonymous = state.credentials.consumer(state.anonymous);
+  if (anonymous !== undefined) {
+    exchange.authenticate(anonymous);
+    return undefined;
+  }
+  state.log.error(`anonymous consumer ${state.anonymous} does not exist`);
+  return refuse('Invalid user authorization', 'anonymous_consumer_missing', state.challenge);
+}
+
 /** Attaches the user's consumer, or says why not. */
-function authenticate(state: State, exchange: Exchange): Reply | undefined {
+function authenticate(state: State, exchange: Exchange): Outcome {
   const fields = exchange.headers.getAll('authorization');
   const [field] = fields;
   if (field === undefined) return refuse('Missing authorization in request', 'missing', state.missingChallenge);
@@ -130,16 +174,63 @@ function authenticate(state: State, exchange: Exchange): Reply | undefined {
   // RFC 7617 §2: the user name ends at the first colon.
   const colon = pair.indexOf(':');
   if (colon === -1) return refuse('Invalid authorization in request', 'malformed', state.challenge);
-  const found = state.credentials.find(pair.slice(0, colon));
-  const expected = found?.state.digest;
-  state.presented.write(hash('sha256', pair.slice(colon + 1), 'hex'), 'latin1');
-  const same = timingSafeEqual(state.presented, expected ?? state.nobody);
-  if (found === undefined) return refuse('Invalid user authorization', 'unknown_user', state.challenge);
-  if (!same || expected === undefined) {
-    return refuse('Invalid user authorization', 'wrong_password', state.challenge);
+  const name = pair.slice(0, colon);
+  const locked = state.lockout?.refusal(name, exchange.remoteAddress);
+  if (locked !== undefined) return locked;
+  const verdict = judge(state, name, pair.slice(colon + 1), exchange.remoteAddress);
+  return verdict instanceof Promise
+    ? verdict.then((late) => conclude(state, exchange, name, late))
+    : conclude(state, exchange, name, verdict);
+}
+
+/** The credential that the password opens; false: none. */
+type Judgement = { readonly credential: CredentialState } | false | undefined;
+
+function judge(state: State, name: string, password: string, from: string): Judgement | Promise<Judgement> {
+  const credential = state.credentials.find(name)?.state;
+  state.presented.write(hash('sha256', password, 'hex'), 'latin1');
+  const same = timingSafeEqual(state.presented, credential?.digest ?? state.nobody);
+  if (credential?.digest !== undefined && same) return { credential };
+  const form = credential?.hashed?.form ?? decoy.form;
+  if (form === undefined) return false;
+  const attempt = { secret: password, name, from };
+  const verdict =
+    credential?.hashed === undefined
+      ? state.hashes.value.refuse(form, attempt)
+      : state.hashes.value.verify(credential.hashed, attempt);
+  return verdict instanceof Promise
+    ? verdict.then((late) => judgementOf(late, credential))
+    : judgementOf(verdict, credential);
+}
+
+function judgementOf(verdict: Verdict, credential: CredentialState | undefined): Judgement {
+  if (verdict !== true) return verdict;
+  return credential === undefined ? false : { credential };
+}
+
+function conclude(state: State, exchange: Exchange, name: string, judgement: Judgement): Reply | undefined {
+  const address = exchange.remoteAddress;
+  if (judgement === undefined) {
+    return {
+      status: 503,
+      headers: { 'Retry-After': '1' },
+      body: { message: 'Too many credentials to verify' },
+      reason: 'basic-auth.busy',
+    };
   }
-  exchange.authenticate(found.consumer);
-  return undefined;
+  const found = state.credentials.find(name);
+  // While it was hashed, the credential may have been changed or taken away.
+  if (found !== undefined && judgement !== false && isSame(found.state, judgement.credential)) {
+    state.lockout?.succeeded(name, address);
+    exchange.authenticate(found.consumer);
+    return undefined;
+  }
+  state.lockout?.failed(name, address);
+  return refuse('Invalid user authorization', found === undefined ? 'unknown_user' : 'wrong_password', state.challenge);
+}
+
+function isSame(one: CredentialState, other: CredentialState): boolean {
+  return one === other || sameHash(one.hashed, other.hashed);
 }
 
 /** `Basic token68` (RFC 9110 §11.4) → `user:password`; undefined where it is anything else, or not UTF-8. */

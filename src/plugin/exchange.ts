@@ -100,6 +100,9 @@ export interface Exchange {
   /** Reads the whole body once; further calls return the same bytes. Rejects with GatewayError REQUEST_BODY_TOO_LARGE. */
   body(maxBytes: number): Promise<Uint8Array>;
 
+  /** Hears each piece of the request's body as it goes by; the bytes are valid during the call alone. Keeps nothing back. */
+  observeBody(observe: (piece: Uint8Array) => void): void;
+
   readonly route: MatchedRoute | undefined;
   readonly consumer: AuthenticatedConsumer | undefined;
   /**

@@ -3,7 +3,7 @@
  * when the last has given it back; a change of configuration that takes the new one before it drops the old one keeps it open.
  */
 export interface SharedResources {
-  /** `key` names the thing wholly: plugin, address, credentials. `open` runs where nobody has it yet; if it throws, nothing is kept. */
+  /** `key` names the thing wholly: plugin, address, credentials. `open` runs where nobody has it yet; if it throws, nothing is kept. Asked for in `compile`, it must neither do I/O nor start timers. */
   acquire<T>(key: string, open: () => Opened<T>): Shared<T>;
 }
 

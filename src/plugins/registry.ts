@@ -9,7 +9,9 @@ import { basicAuth } from './basic-auth/index.ts';
 import { consumerRestriction } from './consumer-restriction/index.ts';
 import { cors } from './cors/index.ts';
 import { csrf } from './csrf/index.ts';
+import { fileLogger } from './file-logger/index.ts';
 import { hmacAuth } from './hmac-auth/index.ts';
+import { httpLogger } from './http-logger/index.ts';
 import { ipRestriction } from './ip-restriction/index.ts';
 import { jweDecrypt } from './jwe-decrypt/index.ts';
 import { jwtAuth } from './jwt-auth/index.ts';
@@ -56,6 +58,8 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   responseRewrite,
   publicApi,
   prometheus,
+  httpLogger,
+  fileLogger,
 ];
 
 export interface PluginRegistry {

@@ -128,6 +128,7 @@ export class ProxyExchange implements Exchange {
   #context: Map<string, Json | object> | undefined;
   #body: Promise<Uint8Array> | undefined;
   #clientPort: number | undefined;
+  #bodyObservers: ((piece: Uint8Array) => void)[] | undefined;
   /** What `#dropFields` took of an untrusted peer's forwarding fields: [lower-case name, value]. */
   #untrusted: [string, string][] | undefined;
 
@@ -238,6 +239,16 @@ export class ProxyExchange implements Exchange {
     return (this.#body ??= this.#readBody(maxBytes));
   }
 
+  observeBody(observe: (piece: Uint8Array) => void): void {
+    if (this.bufferedBody !== undefined) observe(this.bufferedBody);
+    else (this.#bodyObservers ??= []).push(observe);
+  }
+
+  /** Whoever reads the body tells of each piece. */
+  bodyPassed(piece: Uint8Array): void {
+    if (this.#bodyObservers !== undefined) for (const observe of this.#bodyObservers) observe(piece);
+  }
+
   #readBody(maxBytes: number): Promise<Uint8Array> {
     if (!this.connection.hasBody) return Promise.resolve(new Uint8Array());
     if (this.head.bodyLength > maxBytes) return Promise.reject(new GatewayError('REQUEST_BODY_TOO_LARGE'));
@@ -247,6 +258,7 @@ export class ProxyExchange implements Exchange {
       let failed = false;
       this.connection.readBody({
         onData: (piece) => {
+          this.bodyPassed(piece);
           bytes += piece.length;
           if (bytes <= maxBytes) pieces.push(Buffer.from(piece));
           else if (!failed) {

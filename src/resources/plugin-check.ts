@@ -152,6 +152,17 @@ function nothing(): void {
   // A dry run neither logs nor counts.
 }
 
+/** Nothing is shared with what serves requests: opened for the check, closed with it. */
+function acquire<T>(_key: string, open: () => { readonly value: T; close(): void }): { value: T; release(): void } {
+  const opened = open();
+  return {
+    value: opened.value,
+    release: () => {
+      opened.close();
+    },
+  };
+}
+
 /** Whoever uses it while configuration is only checked is told so. */
 function unused(what: string): object {
   return new Proxy(
@@ -181,7 +192,7 @@ function inertDeps(name: string, registry: PluginRegistry) {
     },
     // `compile` keeps these for the phases, which never run here.
     counters: unused('counters') as never,
-    shared: unused('shared resources') as never,
+    shared: { acquire },
     events: { onReopen: () => nothing, onStop: () => nothing },
     // Whole plugins in truth, which this module may not name.
     plugins: {

@@ -149,6 +149,9 @@ export class TestExchange implements Exchange {
   variable(name: string): string | undefined {
     return compileVariable(name)(this);
   }
+  observeBody(observe: (piece: Uint8Array) => void): void {
+    observe(this.#body);
+  }
   forwarded(name: string): string | undefined {
     const values = this.headers.getAll(name);
     return values.length === 0 ? undefined : values.join(',');

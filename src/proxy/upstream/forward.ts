@@ -212,6 +212,7 @@ export class Forward implements ResponseSink {
   #bodySink(): BodySink {
     return {
       onData: (piece) => {
+        this.#exchange.bodyPassed(piece);
         this.#bodyBytes += piece.length;
         const { maxBodyBytes } = this.#context;
         if (maxBodyBytes > 0 && this.#bodyBytes > maxBodyBytes) {

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { parseExplainArguments } from './explain/request.ts';
 import { renderReport } from './explain/render.ts';
 import type { ExplainReport } from './explain/report.ts';
+import { runHash } from './hash-command.ts';
 import { check, start, type StartOptions } from './main.ts';
 import { readSettings } from './settings/read-settings.ts';
 import { SettingsError } from './settings/settings.ts';
@@ -13,11 +14,13 @@ const usage = `gatewright ${version}: an API gateway that authenticates callers 
   gatewright start   [--config FILE] [--data-dir DIR] [--resources FILE]
   gatewright check   [--config FILE] [--resources FILE]
   gatewright explain [METHOD] URL [-H 'Name: value']... [--from ADDRESS] [--config FILE]
+  gatewright hash    [--key] [--algorithm argon2id|scrypt|sha256] < SECRET
   gatewright --version
 
   --config FILE     settings in the format of APISIX's config.yaml (default: conf/config.yaml where it exists)
   --data-dir DIR    where the embedded store and the admin key are kept (default: ./data)
   --resources FILE  standalone: apisix.yaml or apisix.json
+  --key             hash a key for key-auth (PREFIX.SECRET), not a password for basic-auth
 `;
 
 /** Returns the exit code. */
@@ -31,6 +34,8 @@ export async function run(args: readonly string[]): Promise<number> {
         return await check(startOptions(rest));
       case 'explain':
         return await runExplain(rest);
+      case 'hash':
+        return await runHash(rest);
       case '--version':
       case 'version':
         process.stdout.write(`${version}\n`);

@@ -57,7 +57,12 @@ const log = createLogger({
 const accessLog = settings.accessLog.enabled ? createAccessLog(settings.accessLog) : undefined;
 const metrics = createMetrics();
 const { registry } = createEnabledRegistry(settings);
-const credentials = new CredentialTable((name) => registry.get(name));
+const credentials = new CredentialTable(
+  (name) => registry.get(name),
+  (plugin, consumers) => {
+    log.error('consumers hold the same key: it lets nobody in', { plugin, consumers: consumers.join(' ') });
+  },
+);
 const metadata = new Map<string, Readonly<Record<string, unknown>>>();
 const health = createHealthView();
 const resolver = createNameResolver({

@@ -27,15 +27,25 @@ export type FindPlugin = (name: string) => AnyPlugin | undefined;
 
 const noLabels: Readonly<Record<string, string>> = Object.freeze({});
 
+/** Told where two consumers turn out to hold one key, which nobody is let in by then. */
+export type OnContested = (plugin: string, usernames: readonly string[]) => void;
+
 export class CredentialTable {
   readonly #byPlugin = new Map<string, Map<string, IndexedCredential>>();
+  /**
+   * Plugin and index key → its owners, where there is more than one. The Admin API refuses a second one, but two references
+   * to secrets may turn out to be the same, and a store may have been written by others. Who comes last must not win.
+   */
+  readonly #contested = new Map<string, Set<IndexedCredential>>();
+  readonly #onContested: OnContested;
   readonly #consumers = new Map<string, ConsumerEntry>();
   /** Username → credential id → resource; kept while the consumer is missing, too (order of arrival is free). */
   readonly #credentials = new Map<string, Map<string, { readonly resource: Credential; owned: Owned[] }>>();
   readonly #findPlugin: FindPlugin;
 
-  constructor(findPlugin: FindPlugin) {
+  constructor(findPlugin: FindPlugin, onContested: OnContested = () => undefined) {
     this.#findPlugin = findPlugin;
+    this.#onContested = onContested;
   }
 
   get size(): number {
@@ -131,15 +141,39 @@ export class CredentialTable {
   }
 
   #insert(compiled: Owned[]): Owned[] {
-    for (const { plugin, indexKey, credential } of compiled) this.#index(plugin).set(indexKey, credential);
+    for (const { plugin, indexKey, credential } of compiled) {
+      const index = this.#index(plugin);
+      const place = `${plugin}\0${indexKey}`;
+      const owner = index.get(indexKey);
+      let owners = this.#contested.get(place);
+      if (owner === undefined && owners === undefined) {
+        index.set(indexKey, credential);
+        continue;
+      }
+      if (owners === undefined) {
+        owners = new Set(owner === undefined ? [] : [owner]);
+        this.#contested.set(place, owners);
+        index.delete(indexKey);
+        // One change of a file may hand a key over: then it is settled when the change has been applied.
+        setImmediate(() => {
+          const now = this.#contested.get(place);
+          if (now !== undefined) this.#onContested(plugin, [...now].map(({ consumer }) => consumer.username).sort());
+        });
+      }
+      owners.add(credential);
+    }
     return compiled;
   }
 
-  /** A key that has another owner by now stays: one change of a file may hand it over. */
   #drop(owned: readonly Owned[] | undefined): void {
     for (const { plugin, indexKey, credential } of owned ?? []) {
       const index = this.#index(plugin);
       if (index.get(indexKey) === credential) index.delete(indexKey);
+      const place = `${plugin}\0${indexKey}`;
+      const owners = this.#contested.get(place);
+      if (owners?.delete(credential) !== true || owners.size > 1) continue;
+      this.#contested.delete(place);
+      for (const last of owners) index.set(indexKey, last);
     }
   }
 }

@@ -2,13 +2,11 @@
  * key-auth: a caller is known by one key in a header or, failing that, a query parameter. Runs in `rewrite`.
  * Keys are kept and found by their SHA-256; the digest found is compared again in constant time, so neither memory
  * order nor timing tells anything of a key. A key sent twice is ambiguous and refused, as is an unresolved reference.
- *
  * A key may be stored as a hash (plugin/password-hash.ts). `$hash://sha256$HEX` is looked up as a plain key is, and is for keys
  * that a machine made. A slow hash cannot be looked up: it says which prefix its key begins with,
  * `$hash://argon2id$keyid=PREFIX,…`, clients send `PREFIX.SECRET`, and the hash is of all of it. It is computed once, off the
  * event loop, then remembered; where too many wait, a request is refused with 503. A prefix is a name, not a secret: an
  * unknown one is refused at once.
- *
  * APISIX: hide_credentials removes the header and the parameter whatever becomes of the request, so that a wrong key
  * does not reach the upstream through anonymous access (apisix#13468).
  */

@@ -170,8 +170,7 @@ test('configurations that make no limit are refused when they are written', () =
     { count: 1, time_window: 1, policy: 'redis-cluster', redis_cluster_nodes: ['127.0.0.1:7000'] },
     { count: 1, time_window: 1, rejected_code: 199 },
   ];
-  for (const config of refused)
-    assert.throws(() => compilePlugin(limitCount, config), Error, JSON.stringify(config));
+  for (const config of refused) assert.throws(() => compilePlugin(limitCount, config), Error, JSON.stringify(config));
   const rule = { count: 1, time_window: 1, key: '$remote_addr' };
   assert.throws(() => compilePlugin(limitCount, { rules: [rule, rule] }), /duplicate key '\$remote_addr' in rules/);
 });

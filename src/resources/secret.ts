@@ -22,6 +22,11 @@ export const secretSchemas: ReadonlyMap<string, JsonSchema> = new Map([
         prefix: { type: 'string' },
         token: hidden,
         namespace: { type: 'string' },
+        kv_version: {
+          description: 'version of the KV engine at prefix; without it, the prefix is used as it is',
+          type: 'integer',
+          enum: [1, 2],
+        },
       },
       required: ['uri', 'prefix', 'token'],
     },

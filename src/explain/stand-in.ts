@@ -49,7 +49,9 @@ export function createExchange(request: ExplainRequest, trust: PeerTrust): Proxy
     },
   };
   // The exchange is shown to rules and plugins only; what would write to the connection is never called.
-  return new ProxyExchange(facts as ClientConnection, head, trust);
+  const exchange = new ProxyExchange(facts as ClientConnection, head, trust);
+  exchange.dryRun = true;
+  return exchange;
 }
 
 function requestText(request: ExplainRequest, authority: string, target: string): string {

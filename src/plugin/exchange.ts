@@ -129,6 +129,8 @@ export interface Exchange {
   readonly bodyBytesSent: number;
   /** Reason code of a refusal (`key-auth.unknown_key`), for logs and explain. */
   readonly reason: string | undefined;
+  /** Explain asks what would happen: nothing may be counted, locked or written because of this exchange. */
+  readonly dryRun: boolean;
   /** A value plugins keep for this exchange, by plugin name. */
   readonly context: Map<string, Json | object>;
 }

@@ -123,6 +123,7 @@ export class ProxyExchange implements Exchange {
   finished = false;
   /** Explain listens to every step; undefined on the request path. */
   observer: StepObserver | undefined = undefined;
+  dryRun = false;
   #args: Map<string, string> | undefined;
   #cookies: Map<string, string> | undefined;
   #context: Map<string, Json | object> | undefined;

@@ -194,3 +194,22 @@ describe('explain', () => {
     }
   });
 });
+
+describe('explain and limits', () => {
+  it('takes nothing from a quota', async () => {
+    const snapshot = createSnapshot({
+      'routes/1': {
+        uri: '/*',
+        plugins: { 'limit-count': { count: 1, time_window: 600, key: 'remote_addr' } },
+        upstream: { nodes: { '127.0.0.1:1': 1 } },
+      },
+    });
+    for (let i = 0; i < 3; i++) {
+      const report = await explain({ method: 'GET', url: 'http://a.example/', headers: [] }, { snapshot, trust });
+      assert.equal(report.outcome.status, undefined);
+      assert.deepEqual(report.steps.map(({ plugin, verdict }) => [plugin, verdict]).slice(0, 1), [
+        ['limit-count', 'passed'],
+      ]);
+    }
+  });
+});

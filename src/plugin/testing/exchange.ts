@@ -85,6 +85,7 @@ export class TestExchange implements Exchange {
   readonly bytesSent: number;
   readonly bodyBytesSent = 0;
   readonly reason = undefined;
+  readonly dryRun: boolean = false;
   readonly context = new Map<string, Json | object>();
   readonly #body: Uint8Array;
   #consumer: AuthenticatedConsumer | undefined;

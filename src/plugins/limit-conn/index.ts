@@ -128,6 +128,7 @@ export const limitConn = definePlugin<Config, State>({
   },
 
   access(state, exchange) {
+    if (exchange.dryRun) return undefined;
     const place = state.places.enter(state.prefix + state.key(exchange), state.most);
     if (!(place instanceof Promise)) return hold(state, exchange, place);
     return place.then(

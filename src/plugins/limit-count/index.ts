@@ -193,6 +193,7 @@ export const limitCount = definePlugin<Config, State>({
   },
 
   access(state, exchange) {
+    if (exchange.dryRun) return undefined;
     return takeFrom(state, exchange, 0, false);
   },
 

@@ -86,6 +86,7 @@ export const limitReq = definePlugin<Config, State>({
   },
 
   access(state, exchange) {
+    if (exchange.dryRun) return undefined;
     const delayMs = state.bucket.take(state.prefix + state.key(exchange));
     if (!(delayMs instanceof Promise)) return settle(state, delayMs);
     return delayMs.then(

@@ -219,7 +219,7 @@ describe('Snapshot', () => {
     apply('consumers/jack', { username: 'jack', group_id: 'g', plugins: { auth: { key: 'k' } } });
     route.forConsumer(consumer('jack'));
     assert.deepEqual(first.compiled.at(-1), { level: 2 });
-    assert.equal(jack.route?.retired, true);
+    assert.equal(jack.route.retired, true);
   });
 
   it('fails closed for a consumer whose group does not exist', () => {

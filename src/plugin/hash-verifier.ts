@@ -9,7 +9,8 @@
  *                    → under way?                       → its outcome
  *                    → place in the queue?              → no: undefined (refuse for now); else hash, remember, answer
  */
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { createKeyedDigest } from './keyed-digest.ts';
 import { hashSecret, type SlowHash } from './password-hash.ts';
 
 /** A credential that is kept as a hash. Made when the credential is compiled, so that a change forgets what was remembered. */
@@ -45,7 +46,7 @@ export interface HashVerifierOptions {
 }
 
 export class HashVerifier {
-  readonly #key = randomBytes(32);
+  readonly #digest = createKeyedDigest(randomBytes(32));
   readonly #maxWaiting: number;
   readonly #maxFrom: number;
   readonly #maxFailures: number;
@@ -62,9 +63,14 @@ export class HashVerifier {
     this.#maxFailures = options.maxFailures ?? 1024;
   }
 
+  /** Was this secret verified already, since the credential was compiled? */
+  remembers({ remembered }: HashedSecret, secret: string): boolean {
+    return remembered !== undefined && timingSafeEqual(this.#digest(secret), remembered);
+  }
+
   /** A promise only where it must be hashed. Never rejects: what cannot be hashed is not judged. */
   verify(hashed: HashedSecret, attempt: Attempt): Verdict | Promise<Verdict> {
-    const digest = this.#hmac(attempt.secret);
+    const digest = this.#digest(attempt.secret);
     if (hashed.remembered !== undefined && timingSafeEqual(digest, hashed.remembered)) return true;
     return this.#judge(hashed.form, attempt, (matches) => {
       // scrypt keys an HMAC with the secret, and HMAC fills its key up with NUL: `secret\0` would match `secret`.
@@ -76,15 +82,15 @@ export class HashVerifier {
 
   /** Costs what a wrong secret for `form` costs, and is never right: for names that do not exist. */
   refuse(form: SlowHash, attempt: Attempt): Verdict | Promise<Verdict> {
-    this.#hmac(attempt.secret);
+    this.#digest(attempt.secret);
     return this.#judge(form, attempt, () => false);
   }
 
   #judge(form: SlowHash, attempt: Attempt, settle: (matches: boolean) => boolean): Verdict | Promise<Verdict> {
     const { secret, name, from } = attempt;
-    const key = createHmac('sha256', this.#key)
-      .update(`${name.length.toString()}:${name}${form.salt.toString('base64')}:${secret}`)
-      .digest('base64');
+    const key = this.#digest(`${name.length.toString()}:${name}${form.salt.toString('base64')}:${secret}`).toString(
+      'base64',
+    );
     if (this.#failures.has(key)) return false;
     const known = this.#underWay.get(key);
     if (known !== undefined) return known;
@@ -126,9 +132,5 @@ export class HashVerifier {
       if (oldest !== undefined) this.#failures.delete(oldest);
     }
     this.#failures.add(key);
-  }
-
-  #hmac(text: string): Buffer {
-    return createHmac('sha256', this.#key).update(text).digest();
   }
 }

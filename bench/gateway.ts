@@ -163,7 +163,8 @@ function gateway(name: string, what: string, count: number, checks: Checks, acce
   return {
     name,
     what,
-    start: (upstreamPort) => startGateway({ resources: routesAndConsumers(count, checks, upstreamPort), accessLog }),
+    start: (upstreamPort) =>
+      startGateway({ store: 'sqlite', resources: routesAndConsumers(count, checks, upstreamPort), accessLog }),
   };
 }
 

@@ -74,7 +74,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   }
   const from = performance.now();
   // As `npm start` does.
-  const child = startChild(SERVER_CORE, process.execPath, ['--max-semi-space-size=4', ...args], {
+  const child = startChild(SERVER_CORE, process.execPath, ['--max-semi-space-size=2', ...args], {
     NODE_COMPILE_CACHE: 'node_modules/.cache/gatewright',
   });
   const stop = async (): Promise<void> => {

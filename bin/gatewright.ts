@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=4
+#!/usr/bin/env -S node --max-semi-space-size=2
 // Checks the Node version before anything is loaded that needs a newer one; everything else is src/command-line.ts.
 import { dirname } from 'node:path';
 

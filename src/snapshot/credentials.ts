@@ -48,14 +48,6 @@ export class CredentialTable {
     this.#onContested = onContested;
   }
 
-  get size(): number {
-    return this.#consumers.size;
-  }
-
-  resource(username: string): Consumer | undefined {
-    return this.#consumers.get(username)?.resource;
-  }
-
   /** The view that one auth plugin gets. */
   indexOf(plugin: string): CredentialIndex {
     const index = this.#index(plugin);

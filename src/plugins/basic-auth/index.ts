@@ -11,6 +11,7 @@
 import { isUtf8 } from 'node:buffer';
 import { hash, timingSafeEqual } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
+import { orAnonymous } from '../../plugin/anonymous-access.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { HashVerifier, sameHash, type HashedSecret, type Verdict } from '../../plugin/hash-verifier.ts';
 import { compileLockout, lockoutSchema, type Lockout, type LockoutConfig } from '../../plugin/lockout.ts';
@@ -152,16 +153,10 @@ export const basicAuth = definePlugin<Config, State, CredentialConfig, Credentia
   },
 });
 
-/** Anonymous access takes the place of a 401, and of nothing else. */
 function settle(state: State, exchange: Exchange, refusal: Reply | undefined): Reply | undefined {
-  if (refusal?.status !== 401 || state.anonymous === undefined) return refusal;
-  const anonymous = state.credentials.consumer(state.anonymous);
-  if (anonymous !== undefined) {
-    exchange.authenticate(anonymous);
-    return undefined;
-  }
-  state.log.error(`anonymous consumer ${state.anonymous} does not exist`);
-  return refuse('Invalid user authorization', 'anonymous_consumer_missing', state.challenge);
+  return orAnonymous(state, exchange, refusal, () =>
+    refuse('Invalid user authorization', 'anonymous_consumer_missing', state.challenge),
+  );
 }
 
 /** Attaches the user's consumer, or says why not. */

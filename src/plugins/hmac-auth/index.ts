@@ -7,6 +7,7 @@
  * APISIX: `replay_protection` is new: nonces are remembered for as long as their Date may be used, by all workers together.
  */
 import { createHmac, createSecretKey, hash, timingSafeEqual, type KeyObject } from 'node:crypto';
+import { orAnonymous } from '../../plugin/anonymous-access.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import {
   definePlugin,
@@ -114,16 +115,10 @@ export const hmacAuth = definePlugin<Config, State, CredentialConfig, Credential
   },
 });
 
-/** Anonymous access takes the place of a 401, and of nothing else. */
 function settle(state: State, exchange: Exchange, refusal: Reply | undefined): Reply | undefined {
-  if (refusal?.status !== 401 || state.anonymous === undefined) return refusal;
-  const anonymous = state.credentials.consumer(state.anonymous);
-  if (anonymous !== undefined) {
-    exchange.authenticate(anonymous);
-    return undefined;
-  }
-  state.log.error(`anonymous consumer ${state.anonymous} does not exist`);
-  return refuse(state, 'anonymous_consumer_missing', undefined, 'Invalid user authorization');
+  return orAnonymous(state, exchange, refusal, () =>
+    refuse(state, 'anonymous_consumer_missing', undefined, 'Invalid user authorization'),
+  );
 }
 
 function authenticate(state: State, exchange: Exchange): Outcome {

@@ -7,6 +7,7 @@
  * APISIX: hide_credentials removes the token from all three places whatever becomes of the request.
  * APISIX: `secret` is made where it is absent, for all HS algorithms; the newest APISIX asks for one.
  */
+import { orAnonymous } from '../../plugin/anonymous-access.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import {
   definePlugin,
@@ -124,16 +125,10 @@ export const jwtAuth = definePlugin<Config, State, CredentialConfig, CredentialS
   },
 });
 
-/** Anonymous access takes the place of a 401, and of nothing else. */
 function settle(state: State, exchange: Exchange, refusal: Reply | undefined): Reply | undefined {
-  if (refusal?.status !== 401 || state.anonymous === undefined) return refusal;
-  const anonymous = state.credentials.consumer(state.anonymous);
-  if (anonymous !== undefined) {
-    exchange.authenticate(anonymous);
-    return undefined;
-  }
-  state.log.error(`anonymous consumer ${state.anonymous} does not exist`);
-  return refuse(state, 'Invalid user authorization', 'anonymous_consumer_missing');
+  return orAnonymous(state, exchange, refusal, () =>
+    refuse(state, 'Invalid user authorization', 'anonymous_consumer_missing'),
+  );
 }
 
 function authenticate(state: State, exchange: Exchange, token: string | null | undefined): Outcome {

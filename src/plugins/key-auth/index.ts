@@ -12,6 +12,7 @@
  */
 import { hash, timingSafeEqual } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
+import { orAnonymous } from '../../plugin/anonymous-access.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { HashVerifier, sameHash, type HashedSecret, type Verdict } from '../../plugin/hash-verifier.ts';
 import { compileLockout, lockoutSchema, type Lockout, type LockoutConfig } from '../../plugin/lockout.ts';
@@ -165,16 +166,10 @@ function compileHashed(key: string): { indexKey: string; state: CredentialState 
   return { indexKey: `prefix:${form.keyId}`, state: { form, remembered: undefined } };
 }
 
-/** Anonymous access takes the place of a 401, and of nothing else. */
 function settle(state: State, exchange: Exchange, refusal: Reply | undefined): Reply | undefined {
-  if (refusal?.status !== 401 || state.anonymous === undefined) return refusal;
-  const anonymous = state.credentials.consumer(state.anonymous);
-  if (anonymous !== undefined) {
-    exchange.authenticate(anonymous);
-    return undefined;
-  }
-  state.log.error(`anonymous consumer ${state.anonymous} does not exist`);
-  return refuse(state, 'Invalid user authorization', 'anonymous_consumer_missing');
+  return orAnonymous(state, exchange, refusal, () =>
+    refuse(state, 'Invalid user authorization', 'anonymous_consumer_missing'),
+  );
 }
 
 /** Attaches the key's consumer, or says why not. */

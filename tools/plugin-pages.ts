@@ -45,10 +45,14 @@ function renderPage(plugin: AnyPlugin): string {
     attributes(plugin.schema),
   );
   if (plugin.consumerSchema !== undefined) {
-    parts.push('## On a consumer or credential', attributes(plugin.consumerSchema));
+    parts.push('## On a consumer or credential', attributes(plugin.consumerSchema), expiry);
   }
   return `${parts.map((part) => part.trimEnd()).join('\n\n')}\n`;
 }
+
+const expiry =
+  'A credential may have `expires_at` beside `plugins`, in seconds since 1970: from then on it lets nobody in, and the log says ' +
+  'that it has expired. Clients are told no more than of an unknown one.';
 
 function phasesOf(plugin: AnyPlugin): string {
   return phases

@@ -2,7 +2,7 @@
  * What the gateway would do with a request: the same router, pipelines and plugins as `proxy.ts`, in the same order, on an
  * exchange without a socket. Beside the request path. Nothing is sent upstream and no log phase runs.
  * Invariant: no credential of the request is in the report.
- * It does run what plugins do in their request phases: one that counts, counts.
+ * Plugins run their request phases and are told by `exchange.dryRun` to count, lock and write nothing.
  */
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Reply } from '../plugin/plugin.ts';

@@ -3,6 +3,8 @@ import { test } from 'node:test';
 import { createLocalCounters } from './counters/counters.ts';
 import { compileLockout } from './lockout.ts';
 
+const from = (remoteAddress: string, dryRun = false) => ({ remoteAddress, dryRun });
+
 function kit(failures = 3) {
   let time = 1_000_000;
   const counters = createLocalCounters(() => time);
@@ -11,9 +13,9 @@ function kit(failures = 3) {
     lockout,
     other: compileLockout('basic-auth', { failures, window: 60, duration: 120 }, counters),
     fail: (times: number, name = 'jack', address = '192.0.2.1') => {
-      for (let i = 0; i < times; i++) lockout.failed(name, address);
+      for (let i = 0; i < times; i++) lockout.failed(name, from(address));
     },
-    locked: (name = 'jack', address = '192.0.2.1') => lockout.refusal(name, address),
+    locked: (name = 'jack', address = '192.0.2.1') => lockout.refusal(name, from(address)),
     pass: (seconds: number) => void (time += seconds * 1000),
   };
 }
@@ -52,7 +54,7 @@ test('failures are forgotten after the window, and after a success', () => {
   fail(1);
   assert.equal(locked(), undefined);
   fail(1);
-  lockout.succeeded('jack', '192.0.2.1');
+  lockout.succeeded('jack', from('192.0.2.1'));
   fail(2);
   assert.equal(locked(), undefined);
 });
@@ -69,5 +71,17 @@ test('more failures do not prolong a lock', () => {
 test('routes count together', () => {
   const { fail, other } = kit();
   fail(3);
-  assert.ok(other.refusal('jack', '192.0.2.1'));
+  assert.ok(other.refusal('jack', from('192.0.2.1')));
+});
+
+test('a dry run sees a lock and neither makes nor lifts one', () => {
+  const { lockout, fail, locked } = kit();
+  const dry = from('192.0.2.1', true);
+  for (let i = 0; i < 5; i++) lockout.failed('jack', dry);
+  assert.equal(lockout.refusal('jack', dry), undefined);
+  fail(2);
+  lockout.succeeded('jack', dry);
+  fail(1);
+  assert.equal(lockout.refusal('jack', dry)?.status, 429);
+  assert.equal(locked()?.status, 429);
 });

@@ -5,6 +5,7 @@
  */
 import type { JsonSchema } from '../resources/resource.ts';
 import type { Counters } from './counters/counters.ts';
+import type { Exchange } from './exchange.ts';
 import type { Reply } from './plugin.ts';
 
 export interface LockoutConfig {
@@ -36,11 +37,14 @@ export const lockoutSchema: JsonSchema = {
   },
 };
 
+/** Who attempts, and whether the attempt is real. */
+export type Attempting = Pick<Exchange, 'remoteAddress' | 'dryRun'>;
+
 export interface Lockout {
-  /** The refusal where the name is locked for this address. */
-  refusal(name: string, address: string): Reply | undefined;
-  failed(name: string, address: string): void;
-  succeeded(name: string, address: string): void;
+  /** The refusal where the name is locked for the client's address. */
+  refusal(name: string, exchange: Attempting): Reply | undefined;
+  failed(name: string, exchange: Attempting): void;
+  succeeded(name: string, exchange: Attempting): void;
 }
 
 /** Record: failures, and the time (ms since 1970) until which it is locked; it expires with its window or its lock. */
@@ -61,8 +65,8 @@ export function compileLockout(plugin: string, config: LockoutConfig, counters: 
   };
   const forget = (numbers: Float64Array, at: number): number => (numbers[at] = 0);
   return {
-    refusal(name, address) {
-      const until = counters.update(keyOf(name, address), look);
+    refusal(name, { remoteAddress }) {
+      const until = counters.update(keyOf(name, remoteAddress), look);
       if (until <= 0) return undefined;
       const seconds = Math.max(1, Math.ceil((until - counters.now()) / 1000));
       return {
@@ -72,11 +76,12 @@ export function compileLockout(plugin: string, config: LockoutConfig, counters: 
         reason: `${plugin}.locked_out`,
       };
     },
-    failed(name, address) {
-      counters.update(keyOf(name, address), fail);
+    failed(name, { remoteAddress, dryRun }) {
+      if (!dryRun) counters.update(keyOf(name, remoteAddress), fail);
     },
-    succeeded(name, address) {
-      const key = keyOf(name, address);
+    succeeded(name, { remoteAddress, dryRun }) {
+      if (dryRun) return;
+      const key = keyOf(name, remoteAddress);
       // Reading first keeps a right caller from writing shared memory at each request.
       if (counters.update(key, look) < 0) counters.update(key, forget);
     },

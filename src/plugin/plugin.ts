@@ -27,11 +27,15 @@ export type MaybeAsync = PhaseResult | void | Promise<PhaseResult | void>;
 export interface IndexedCredential<CredentialState = unknown> {
   readonly consumer: AuthenticatedConsumer;
   readonly state: CredentialState;
+  /** Milliseconds since 1970; undefined: it does not expire. */
+  readonly expiresAt?: number | undefined;
 }
 
 export interface CredentialIndex<CredentialState = unknown> {
-  /** O(1). `key` is what the plugin's `credential.compile` returned as `indexKey`. */
+  /** O(1). `key` is what the plugin's `credential.compile` returned as `indexKey`. One that has expired is not found. */
   find(key: string): IndexedCredential<CredentialState> | undefined;
+  /** Why it was not found: it is there and has expired. */
+  expired(key: string): boolean;
   /** The consumer of that name, for anonymous access. */
   consumer(username: string): AuthenticatedConsumer | undefined;
 }

@@ -180,7 +180,7 @@ type InertDeps = ReturnType<typeof inertDeps>;
 
 function inertDeps(name: string, registry: PluginRegistry) {
   return {
-    credentials: { find: () => undefined, consumer: () => undefined },
+    credentials: { find: () => undefined, expired: () => false, consumer: () => undefined },
     scope: 'check',
     metadata: () => undefined,
     attributes: registry.attributes?.(name) ?? {},

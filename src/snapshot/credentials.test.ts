@@ -58,3 +58,21 @@ test('a credential with an unresolved reference is in no index', () => {
   assert.equal(owner('$env://NOT_SET'), undefined);
   assert.equal(table.indexOf('key-auth').find(indexKey('$env://NOT_SET')), undefined);
 });
+
+test('a credential is found until its time is over, and is known to have expired from then on', (t) => {
+  t.mock.timers.enable({ apis: ['Date'], now: 1_000_000 });
+  const { table, owner } = kit();
+  const expired = (key: string): boolean => table.indexOf('key-auth').expired(indexKey(key));
+  table.putConsumer('ann', holder('ann', 'lasting'));
+  table.putCredential('ann', 'c1', { plugins: { 'key-auth': { key: 'brief' } }, expires_at: 1010 });
+  assert.deepEqual([owner('brief'), expired('brief')], ['ann', false]);
+  t.mock.timers.setTime(1_009_999);
+  assert.deepEqual([owner('brief'), expired('brief')], ['ann', false]);
+  t.mock.timers.setTime(1_010_000);
+  assert.deepEqual([owner('brief'), expired('brief')], [undefined, true]);
+  assert.deepEqual([owner('lasting'), expired('lasting'), expired('nobody’s')], ['ann', false, false]);
+  table.putConsumer('ann', { ...holder('ann', 'lasting'), desc: 'changed' });
+  assert.equal(owner('brief'), undefined, 'a change of the consumer prolongs nothing');
+  table.putCredential('ann', 'c1', { plugins: { 'key-auth': { key: 'brief' } } });
+  assert.equal(owner('brief'), 'ann');
+});

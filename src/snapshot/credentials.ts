@@ -52,14 +52,18 @@ export class CredentialTable {
   indexOf(plugin: string): CredentialIndex {
     const index = this.#index(plugin);
     return {
-      find: (key) => index.get(key),
+      find: (key) => {
+        const found = index.get(key);
+        return found?.expiresAt === undefined || Date.now() < found.expiresAt ? found : undefined;
+      },
+      expired: (key) => Date.now() >= (index.get(key)?.expiresAt ?? Infinity),
       consumer: (username) => this.#consumers.get(username)?.anonymous,
     };
   }
 
   /** Throws ConfigError, and leaves the old consumer in place then. */
   putConsumer(username: string, resource: Consumer): void {
-    const compiled = this.#compile(resource.plugins, identity(resource, undefined));
+    const compiled = this.#compile(resource.plugins, identity(resource, undefined), undefined);
     this.#drop(this.#consumers.get(username)?.owned);
     this.#consumers.set(username, {
       resource,
@@ -83,7 +87,10 @@ export class CredentialTable {
 
   putCredential(username: string, id: string, resource: Credential): void {
     const consumer = this.#consumers.get(username);
-    const compiled = consumer === undefined ? [] : this.#compile(resource.plugins, identity(consumer.resource, id));
+    const compiled =
+      consumer === undefined
+        ? []
+        : this.#compile(resource.plugins, identity(consumer.resource, id), resource.expires_at);
     let credentials = this.#credentials.get(username);
     if (credentials === undefined)
       this.#credentials.set(
@@ -107,7 +114,9 @@ export class CredentialTable {
     return index;
   }
 
-  #compile(plugins: PluginConfigs | undefined, consumer: AuthenticatedConsumer): Owned[] {
+  /** `expires`: seconds since 1970. */
+  #compile(plugins: PluginConfigs | undefined, consumer: AuthenticatedConsumer, expires: number | undefined): Owned[] {
+    const expiresAt = expires === undefined ? undefined : expires * 1000;
     const compiled = [];
     for (const [name, config] of Object.entries(plugins ?? {})) {
       const plugin = this.#findPlugin(name);
@@ -126,7 +135,7 @@ export class CredentialTable {
       compiled.push({
         plugin: name,
         indexKey: result.indexKey,
-        credential: { consumer, state: result.state as unknown },
+        credential: { consumer, state: result.state as unknown, expiresAt },
       });
     }
     return compiled;

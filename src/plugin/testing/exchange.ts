@@ -35,6 +35,7 @@ export interface TestExchangeInit {
   readonly upstreamNode?: string;
   readonly bytesReceived?: number;
   readonly bytesSent?: number;
+  readonly dryRun?: boolean;
 }
 
 export class TestResponse implements ExchangeResponse {
@@ -85,7 +86,7 @@ export class TestExchange implements Exchange {
   readonly bytesSent: number;
   readonly bodyBytesSent = 0;
   readonly reason = undefined;
-  readonly dryRun: boolean = false;
+  readonly dryRun: boolean;
   readonly context = new Map<string, Json | object>();
   readonly #body: Uint8Array;
   #consumer: AuthenticatedConsumer | undefined;
@@ -127,6 +128,7 @@ export class TestExchange implements Exchange {
     };
     this.bytesReceived = init.bytesReceived ?? 0;
     this.bytesSent = init.bytesSent ?? 0;
+    this.dryRun = init.dryRun ?? false;
     this.#body = Buffer.from(init.body ?? '');
     this.#consumer = init.consumer;
   }

@@ -15,6 +15,8 @@ import { TestMetrics } from './metrics.ts';
 export interface HarnessOptions {
   /** username → its credential for this plugin; undefined: a consumer without one. */
   readonly consumers?: Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>;
+  /** Usernames whose credential has expired. */
+  readonly expired?: readonly string[];
   /** `plugin_attr.<name>`. */
   readonly attributes?: Readonly<Record<string, unknown>>;
   readonly metrics?: TestMetrics;
@@ -75,6 +77,7 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
   logged: string[] = [],
 ): PluginDeps<CredentialState> {
   const index = new Map<string, IndexedCredential<CredentialState>>();
+  const expired = new Set<string>();
   const consumers = new Map<string, AuthenticatedConsumer>();
   for (const [username, credential] of Object.entries(options.consumers ?? {})) {
     const consumer = testConsumer(username);
@@ -84,11 +87,16 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
     plugin.credential.complete?.(config);
     const compiled = plugin.credential.compile(config);
     if (index.has(compiled.indexKey)) throw new ConfigError(`duplicate ${plugin.name} credential of ${username}`);
-    index.set(compiled.indexKey, { consumer, state: compiled.state });
+    if (options.expired?.includes(username) === true) expired.add(compiled.indexKey);
+    else index.set(compiled.indexKey, { consumer, state: compiled.state });
   }
   const others = new Map(options.others?.map((other) => [other.plugin.name, other]));
   return {
-    credentials: { find: (key) => index.get(key), consumer: (username) => consumers.get(username) },
+    credentials: {
+      find: (key) => index.get(key),
+      expired: (key) => expired.has(key),
+      consumer: (username) => consumers.get(username),
+    },
     scope: options.scope ?? 'route#1',
     counters: options.counters ?? createLocalCounters(),
     shared: options.shared ?? new ResourcePool(),

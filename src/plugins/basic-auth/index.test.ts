@@ -125,3 +125,10 @@ test('known and unknown users take the same time (GHSA-8fcf-v89g-xpg6)', () => {
   const difference = Math.abs(knownMs - unknownMs) / Math.max(knownMs, unknownMs);
   assert.ok(difference < 0.25, `medians ${String(knownMs)} and ${String(unknownMs)} ms`);
 });
+
+test('a user whose credential has expired gets the answer of an unknown one; the reason is another', () => {
+  const expired = attempt(basic('jack2019:123456'), {}, { ...jack, expired: ['jack1'] }).reply;
+  const unknown = attempt(basic('bar:123456')).reply;
+  assert.equal(expired?.reason, 'basic-auth.expired');
+  assert.deepEqual({ ...expired, reason: '' }, { ...unknown, reason: '' });
+});

@@ -170,7 +170,7 @@ function authenticate(state: State, exchange: Exchange): Outcome {
   const colon = pair.indexOf(':');
   if (colon === -1) return refuse('Invalid authorization in request', 'malformed', state.challenge);
   const name = pair.slice(0, colon);
-  const locked = state.lockout?.refusal(name, exchange.remoteAddress);
+  const locked = state.lockout?.refusal(name, exchange);
   if (locked !== undefined) return locked;
   const verdict = judge(state, name, pair.slice(colon + 1), exchange.remoteAddress);
   return verdict instanceof Promise
@@ -207,7 +207,6 @@ function judgementOf(verdict: Verdict, credential: CredentialState | undefined):
 }
 
 function conclude(state: State, exchange: Exchange, name: string, judgement: Judgement): Reply | undefined {
-  const address = exchange.remoteAddress;
   if (judgement === undefined) {
     return {
       status: 503,
@@ -219,12 +218,13 @@ function conclude(state: State, exchange: Exchange, name: string, judgement: Jud
   const found = state.credentials.find(name);
   // While it was hashed, the credential may have been changed or taken away.
   if (found !== undefined && judgement !== false && isSame(found.state, judgement.credential)) {
-    state.lockout?.succeeded(name, address);
+    state.lockout?.succeeded(name, exchange);
     exchange.authenticate(found.consumer);
     return undefined;
   }
-  state.lockout?.failed(name, address);
-  return refuse('Invalid user authorization', found === undefined ? 'unknown_user' : 'wrong_password', state.challenge);
+  state.lockout?.failed(name, exchange);
+  const unknown = state.credentials.expired(name) ? 'expired' : 'unknown_user';
+  return refuse('Invalid user authorization', found === undefined ? unknown : 'wrong_password', state.challenge);
 }
 
 function isSame(one: CredentialState, other: CredentialState): boolean {

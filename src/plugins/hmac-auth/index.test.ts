@@ -229,6 +229,25 @@ test('with replay_protection a nonce passes once for a key, on every worker, and
   assert.equal(await reasonOf(request, config, options), 'hmac-auth.clock_skew');
 });
 
+test('asking what would happen uses up no nonce, and knows a used one', async () => {
+  const options = { ...jack, counters: createLocalCounters() };
+  const config = { replay_protection: true };
+  const request = signedRequest({ headers: { 'X-Nonce': 'n' }, listed: ['date', 'x-nonce'] });
+  const asked = { ...request, dryRun: true };
+  for (let i = 0; i < 2; i++) assert.equal(await reasonOf(asked, config, options), undefined);
+  assert.equal(await reasonOf(request, config, options), undefined);
+  for (let i = 0; i < 2; i++) assert.equal(await reasonOf(asked, config, options), 'hmac-auth.replayed');
+  assert.equal(await reasonOf(request, config, options), 'hmac-auth.replayed');
+});
+
+test('a credential that has expired is another reason than an unknown one, and the same answer', async () => {
+  const expired = await attempt(signedRequest(), {}, { ...jack, expired: ['jack'] });
+  const unknown = await attempt(signedRequest(), {}, { consumers: {} });
+  assert.equal(expired.reply?.reason, 'hmac-auth.expired');
+  assert.equal(unknown.reply?.reason, 'hmac-auth.unknown_key');
+  assert.deepEqual(expired.reply.body, unknown.reply.body);
+});
+
 test('a forged request does not use up a nonce', async () => {
   const options = { ...jack, counters: createLocalCounters() };
   const config = { replay_protection: true };

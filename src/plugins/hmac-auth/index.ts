@@ -140,7 +140,11 @@ function authenticate(state: State, exchange: Exchange): Outcome {
     .update(signed.text, 'latin1')
     .digest();
   const same = expected.length === parameters.signature.length && timingSafeEqual(expected, parameters.signature);
-  if (found === undefined) return refuse(state, 'unknown_key', 'no consumer has this keyId');
+  if (found === undefined) {
+    return state.credentials.expired(parameters.keyId)
+      ? refuse(state, 'expired', 'the credential with this keyId has expired')
+      : refuse(state, 'unknown_key', 'no consumer has this keyId');
+  }
   if (found.state === undefined) return refuse(state, 'unresolved_secret', 'the secret could not be resolved');
   if (!same) return refuse(state, 'bad_signature', describeStringToSign(signed.text, parameters.headers));
   const replayed = checkNonce(state, exchange, parameters);
@@ -176,8 +180,16 @@ function checkNonce(state: State, exchange: Exchange, { keyId }: SignatureParame
     return refuse(state, 'nonce_malformed', 'the nonce is not 1 to 128 visible characters');
   }
   // Length first: no keyId and nonce run together into another pair.
-  const uses = state.counters.update(`hmac-auth ${keyId.length} ${keyId} ${nonce}`, state.countUse);
+  const uses = state.counters.update(
+    `hmac-auth ${keyId.length} ${keyId} ${nonce}`,
+    exchange.dryRun ? nextUse : state.countUse,
+  );
   return uses === 1 ? undefined : refuse(state, 'replayed', 'this nonce was used before');
+}
+
+/** Which use the next one is, counting none. */
+function nextUse(numbers: Float64Array, at: number): number {
+  return numbers[at] === 0 ? 1 : (numbers[at + 1] ?? 0) + 1;
 }
 
 async function checkBody(

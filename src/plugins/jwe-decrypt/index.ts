@@ -127,7 +127,9 @@ function open(state: State, token: string): string | Reply {
   }
   if (typeof kid !== 'string') return refuse(400, 'missing kid in JWE token', 'missing_kid');
   const found = state.credentials.find(kid);
-  if (found === undefined) return refuse(400, 'invalid kid in JWE token', 'unknown_kid');
+  if (found === undefined) {
+    return refuse(400, 'invalid kid in JWE token', state.credentials.expired(kid) ? 'expired' : 'unknown_kid');
+  }
   if (found.state === undefined) return refuse(400, 'failed to decrypt JWE token', 'unresolved_secret');
   const plaintext = decrypt(found.state, protectedHeader, iv, ciphertext, tag);
   if (plaintext === undefined) return refuse(400, 'failed to decrypt JWE token', 'undecryptable');

@@ -155,7 +155,10 @@ function verifyByConsumer(state: State, exchange: Exchange, digest: string, toke
   const userKey = Object.hasOwn(payload, state.keyClaim) ? payload[state.keyClaim] : undefined;
   if (typeof userKey !== 'string') return refuse(state, 'missing user key in JWT token', 'missing_key_claim');
   const found = state.credentials.find(userKey);
-  if (found === undefined) return refuse(state, 'Invalid user key in JWT token', 'unknown_key');
+  if (found === undefined) {
+    const reason = state.credentials.expired(userKey) ? 'expired_credential' : 'unknown_key';
+    return refuse(state, 'Invalid user key in JWT token', reason);
+  }
   const { key, graceSeconds } = found.state;
   if (key === undefined) return refuse(state, 'failed to verify jwt', 'unresolved_secret');
   const evidence = { payload, userKey, credential: found, issuerKey: undefined, keyId: undefined };
@@ -196,7 +199,7 @@ function verify(
     return refuse(state, message, checked.reason, checked.status);
   }
   const verdict: Verdict = { ...evidence, ...checked };
-  state.verified.remember(digest, verdict);
+  if (!exchange.dryRun) state.verified.remember(digest, verdict);
   return accept(state, exchange, verdict);
 }
 

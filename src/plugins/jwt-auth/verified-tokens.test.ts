@@ -50,7 +50,7 @@ function compileWith(find: () => IndexedCredential<CredentialState> | undefined)
       field.default,
     ]),
   );
-  const deps = { ...testDeps(jwtAuth), credentials: { find, consumer: () => undefined } };
+  const deps = { ...testDeps(jwtAuth), credentials: { find, expired: () => false, consumer: () => undefined } };
   return jwtAuth.compile(config as never, deps);
 }
 

@@ -133,3 +133,11 @@ test('neither index nor state holds the key', () => {
 function keyAuthWith(key: string): void {
   compilePlugin(keyAuth, {}, { consumers: { jack: { key } } });
 }
+
+test('a key that has expired gets the answer of an unknown one; the reason is another', () => {
+  const options = { ...jack, expired: ['jack'] };
+  const expired = attempt({ headers: { apikey: 'auth-one' } }, {}, options).reply;
+  const unknown = attempt({ headers: { apikey: 'auth-two' } }, {}, options).reply;
+  assert.equal(expired?.reason, 'key-auth.expired');
+  assert.deepEqual(unknown, { ...expired, reason: 'key-auth.unknown_key' });
+});

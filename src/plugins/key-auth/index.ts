@@ -199,21 +199,22 @@ function authenticate(state: State, exchange: Exchange): Outcome {
     exchange.authenticate(owner.consumer);
     return undefined;
   }
-  return authenticateRarely(state, exchange, key, owner);
+  return authenticateRarely(state, exchange, key, digest, owner);
 }
 
 /** With a lockout, or a key that is hashed or unknown. `found`: the credential of a key that is right. */
-function authenticateRarely(state: State, exchange: Exchange, key: string, found: Found): Outcome {
+function authenticateRarely(state: State, exchange: Exchange, key: string, digest: string, found: Found): Outcome {
   const dot = key.indexOf('.');
-  const hashed = dot > 0 ? state.credentials.find(`prefix:${key.slice(0, dot)}`) : undefined;
+  const prefix = key.slice(0, Math.max(0, dot));
+  const hashed = dot > 0 ? state.credentials.find(`prefix:${prefix}`) : undefined;
   // Failures count for a prefix that exists; all others, whatever they begin with, together.
-  const name = found === undefined && hashed !== undefined ? key.slice(0, dot) : '';
-  const address = exchange.remoteAddress;
-  const locked = state.lockout?.refusal(name, address);
+  const name = found === undefined && hashed !== undefined ? prefix : '';
+  const locked = state.lockout?.refusal(name, exchange);
   if (locked !== undefined) return locked;
   const wrong = (): Reply => {
-    state.lockout?.failed(name, address);
-    return refuse(state, 'Invalid API key in request', 'unknown_key');
+    state.lockout?.failed(name, exchange);
+    const expired = state.credentials.expired(digest) || (dot > 0 && state.credentials.expired(`prefix:${prefix}`));
+    return refuse(state, 'Invalid API key in request', expired ? 'expired' : 'unknown_key');
   };
   if (found !== undefined) {
     // Failures stay: else the owner of one key could go on guessing others.
@@ -228,11 +229,11 @@ function authenticateRarely(state: State, exchange: Exchange, key: string, found
     const current = state.credentials.find(`prefix:${name}`);
     if (!verdict || current === undefined || current.state instanceof Uint8Array || !sameHash(current.state, secret))
       return wrong();
-    state.lockout?.succeeded(name, address);
+    state.lockout?.succeeded(name, exchange);
     exchange.authenticate(current.consumer);
     return undefined;
   };
-  const verdict = state.hashes.value.verify(secret, { secret: key, name, from: address });
+  const verdict = state.hashes.value.verify(secret, { secret: key, name, from: exchange.remoteAddress });
   return verdict instanceof Promise ? verdict.then(conclude) : conclude(verdict);
 }
 

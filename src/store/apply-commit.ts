@@ -1,7 +1,6 @@
 /**
  * What a commit means, for every store that keeps its own rows: preconditions, then operations, then the change set.
- * Pure but for `rows`; whoever calls it makes the writes atomic. A history of changes hooks in here, where the entry
- * before and after each operation is known.
+ * Pure but for `rows`; whoever calls it makes the writes atomic, and keeps `replaced` as the history (history.ts).
  */
 import {
   StoreError,
@@ -24,6 +23,13 @@ export interface AppliedCommit {
   readonly result: CommitResult;
   /** undefined: nothing changed, and the revision stays. */
   readonly changeSet: ChangeSet | undefined;
+  /** The entry that each change of the change set took the place of. */
+  readonly replaced: readonly Replaced[];
+}
+
+export interface Replaced {
+  readonly key: string;
+  readonly before: Entry | undefined;
 }
 
 /** `revision`: of the last commit. Throws StoreError before the first write, and whatever `rows` throws. */
@@ -35,11 +41,12 @@ export function applyCommit(
 ): AppliedCommit {
   assertKeys(operations);
   const failed = preconditions.find(({ key, modifiedIndex }) => (rows.get(key)?.modifiedIndex ?? 0) !== modifiedIndex);
-  if (failed !== undefined) return { result: { ok: false, failed }, changeSet: undefined };
+  if (failed !== undefined) return { result: { ok: false, failed }, changeSet: undefined, replaced: [] };
 
   const next = revision + 1;
   const entries: Entry[] = [];
   const changes: Change[] = [];
+  const replaced: Replaced[] = [];
   for (const operation of operations) {
     const { key } = operation;
     const before = rows.get(key);
@@ -49,13 +56,15 @@ export function applyCommit(
       rows.put(entry);
       entries.push(entry);
       changes.push({ key, entry });
+      replaced.push({ key, before });
     } else if (before !== undefined) {
       rows.delete(key);
       changes.push({ key, entry: undefined });
+      replaced.push({ key, before });
     }
   }
-  if (changes.length === 0) return { result: { ok: true, revision, entries }, changeSet: undefined };
-  return { result: { ok: true, revision: next, entries }, changeSet: { revision: next, changes } };
+  if (changes.length === 0) return { result: { ok: true, revision, entries }, changeSet: undefined, replaced };
+  return { result: { ok: true, revision: next, entries }, changeSet: { revision: next, changes }, replaced };
 }
 
 function assertKeys(operations: readonly Operation[]): void {

@@ -4,12 +4,15 @@
  */
 import { applyCommit } from './apply-commit.ts';
 import { EntryTable } from './entry-table.ts';
+import { defaultRetention, pruneEveryMs, unknownOrigin, type Retention } from './history.ts';
+import { MemoryHistory } from './memory-history.ts';
 import {
   StoreError,
   type ChangeSet,
   type CommitResult,
   type Entry,
   type Operation,
+  type Origin,
   type Precondition,
   type Store,
   type StoreHooks,
@@ -18,13 +21,25 @@ import { Watchers } from './watchers.ts';
 
 export class MemoryStore implements Store {
   readonly writable = true;
+  readonly history: MemoryHistory | undefined;
+  readonly #pruning: NodeJS.Timeout | undefined;
   readonly #table = new EntryTable();
   readonly #watchers: Watchers;
   #revision = 0;
   #closed = false;
 
-  constructor(hooks: StoreHooks) {
+  constructor(hooks: StoreHooks, retention: Retention = defaultRetention) {
     this.#watchers = new Watchers(hooks);
+    if (retention.entries === 0) return;
+    const history = new MemoryHistory(
+      retention,
+      (key) => this.#table.get(key),
+      () => {
+        this.#assertOpen();
+      },
+    );
+    this.history = history;
+    this.#pruning = setInterval(() => void history.prune(), pruneEveryMs).unref();
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -37,11 +52,16 @@ export class MemoryStore implements Store {
     return { revision: this.#revision, entries: this.#table.list(prefix) };
   }
 
-  async commit(operations: readonly Operation[], preconditions: readonly Precondition[] = []): Promise<CommitResult> {
+  async commit(
+    operations: readonly Operation[],
+    preconditions: readonly Precondition[] = [],
+    origin: Origin = unknownOrigin,
+  ): Promise<CommitResult> {
     this.#assertOpen();
-    const { result, changeSet } = applyCommit(this.#table, this.#revision, operations, preconditions);
+    const { result, changeSet, replaced } = applyCommit(this.#table, this.#revision, operations, preconditions);
     if (changeSet !== undefined) {
       this.#revision = changeSet.revision;
+      this.history?.record(changeSet.revision, origin, replaced);
       this.#watchers.publish(changeSet);
     }
     return result;
@@ -54,6 +74,7 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearInterval(this.#pruning);
     this.#watchers.clear();
   }
 

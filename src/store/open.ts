@@ -1,4 +1,5 @@
 /** Opens the store that the settings name. The caller closes it. */
+import type { Retention } from './history.ts';
 import { MemoryStore } from './memory.ts';
 import type { Substitute } from './resource-file.ts';
 import { openSqliteStore } from './sqlite.ts';
@@ -6,8 +7,8 @@ import type { Store, StoreHooks } from './store.ts';
 import { openYamlStore } from './yaml.ts';
 
 export type StoreKind =
-  | { readonly kind: 'memory' }
-  | { readonly kind: 'sqlite'; readonly dataDir: string }
+  | { readonly kind: 'memory'; readonly history?: Retention }
+  | { readonly kind: 'sqlite'; readonly dataDir: string; readonly history?: Retention }
   /** `file` may be JSON (`.json`). `substitute` replaces environment variables; the store does not know the settings' rules. */
   | { readonly kind: 'yaml'; readonly file: string; readonly substitute: Substitute };
 
@@ -15,7 +16,7 @@ export type StoreKind =
 export async function openStore(config: StoreKind, hooks: StoreHooks): Promise<Store & { reload?(): Promise<void> }> {
   switch (config.kind) {
     case 'memory':
-      return new MemoryStore(hooks);
+      return new MemoryStore(hooks, config.history);
     case 'sqlite':
       return openSqliteStore(config, hooks);
     case 'yaml':

@@ -1,10 +1,12 @@
 /** What SQLite reports (sqlite.org/rescode.html) → a StoreError that names the file and says what the operator can do. */
-import { StoreError } from './store.ts';
+import { StoreError, StoreInUse } from './store.ts';
 
 /** `file`: the database. Errors that are not SQLite's keep their message. The original error is the `cause`. */
 export function storeErrorFrom(error: unknown, file: string): StoreError {
   if (error instanceof StoreError) return error;
-  return new StoreError(describe(error, file), { cause: error });
+  const code = primaryCode(error);
+  const Kind = code === 5 || code === 6 ? StoreInUse : StoreError;
+  return new Kind(describe(error, file), { cause: error });
 }
 
 /** What to say of a database that SQLite, or our own checks, cannot read as one. */
@@ -20,9 +22,8 @@ export function readOnly(file: string): string {
 }
 
 function describe(error: unknown, file: string): string {
-  const { errcode, errstr = '' } = error as { errcode?: number; errstr?: string };
-  // The low byte is the primary code; the rest says which step failed.
-  switch (errcode === undefined ? undefined : errcode & 0xff) {
+  const { errstr = '' } = error as { errstr?: string };
+  switch (primaryCode(error)) {
     case 5: // SQLITE_BUSY
     case 6: // SQLITE_LOCKED
       return `${file} is in use by another process: one data directory serves one gateway. Stop the other one, or give this one a data directory of its own`;
@@ -41,4 +42,10 @@ function describe(error: unknown, file: string): string {
     default:
       return `${file}: ${error instanceof Error ? error.message : String(error)}`;
   }
+}
+
+/** The low byte of SQLite's code is the primary one; the rest says which step failed. */
+function primaryCode(error: unknown): number | undefined {
+  const { errcode } = error as { errcode?: number };
+  return errcode === undefined ? undefined : errcode & 0xff;
 }

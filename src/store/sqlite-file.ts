@@ -25,9 +25,27 @@ import { damaged, readOnly, storeErrorFrom } from './sqlite-error.ts';
 import { StoreError } from './store.ts';
 
 /** Of the tables below. A database that says more was written by a later version, and is refused. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 const DATABASE_NAME = 'gatewright.db';
+
+// Since version 2. `before` is NULL where the key did not exist.
+const HISTORY = `
+  CREATE TABLE commits (
+    revision INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    who TEXT NOT NULL,
+    address TEXT,
+    action TEXT NOT NULL
+  ) STRICT;
+  CREATE TABLE changes (
+    revision INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    before TEXT,
+    PRIMARY KEY (revision, key)
+  ) STRICT;
+  CREATE INDEX changes_of_key ON changes (key, revision);
+`;
 
 // A row id table: values are up to some kilobytes, which would make the inner pages of a WITHOUT ROWID tree wide.
 const SCHEMA = `
@@ -38,6 +56,7 @@ const SCHEMA = `
     created_index INTEGER NOT NULL,
     modified_index INTEGER NOT NULL
   ) STRICT;
+  ${HISTORY}
   INSERT INTO meta VALUES ('schema_version', ${String(SCHEMA_VERSION)}), ('revision', 0);
 `;
 
@@ -92,6 +111,7 @@ function openExisting(file: string, busyTimeoutMs: number): DatabaseSync {
     assertSchema(database, file);
     const finding = Object.values(database.prepare('PRAGMA quick_check(1)').get() ?? {})[0];
     if (finding !== 'ok') throw new StoreError(damaged(file, String(finding)));
+    upgrade(database);
     return database;
   } catch (error) {
     database.close();
@@ -111,6 +131,14 @@ function assertSchema(database: DatabaseSync, file: string): void {
         `${String(SCHEMA_VERSION)}). Run that version, or restore a backup made before the upgrade`,
     );
   }
+}
+
+/** Of a sound database that an earlier version made; whole, or not at all. */
+function upgrade(database: DatabaseSync): void {
+  const { version } = database.prepare("SELECT value AS version FROM meta WHERE name = 'schema_version'").get() ?? {};
+  if (version === SCHEMA_VERSION) return;
+  const next = `UPDATE meta SET value = ${String(SCHEMA_VERSION)} WHERE name = 'schema_version'`;
+  database.exec(`BEGIN; ${HISTORY} ${next}; COMMIT;`);
 }
 
 /** Made under another name, then linked: of two first starts one wins, and a crash leaves no half-made database. */

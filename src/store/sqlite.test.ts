@@ -160,7 +160,7 @@ describe('the file of the sqlite store', () => {
     const database = new DatabaseSync(file);
     database.exec(`UPDATE meta SET value = ${SCHEMA_VERSION + 1} WHERE name = 'schema_version'`);
     database.close();
-    await assertRefused(/was written by a later version of the gateway \(schema 2; this one knows 1\)/);
+    await assertRefused(/was written by a later version of the gateway \(schema 3; this one knows 2\)/);
   });
 
   test('is not made anew beside the log of one that is missing', async () => {

@@ -6,14 +6,17 @@
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { applyCommit, type AppliedCommit, type Rows } from './apply-commit.ts';
+import { defaultRetention, pruneEveryMs, unknownOrigin, type Retention } from './history.ts';
 import { storeErrorFrom } from './sqlite-error.ts';
 import { openDatabase } from './sqlite-file.ts';
+import { SqliteHistory } from './sqlite-history.ts';
 import {
   StoreError,
   type ChangeSet,
   type CommitResult,
   type Entry,
   type Operation,
+  type Origin,
   type Precondition,
   type Store,
   type StoreHooks,
@@ -25,16 +28,23 @@ export interface SqliteOptions {
   readonly dataDir: string;
   /** How long `openSqliteStore` waits, blocking, for a predecessor that is still stopping. Default 2000. */
   readonly busyTimeoutMs?: number;
+  readonly history?: Retention;
 }
 
 /** Throws StoreError when the database is in use, damaged, from a later version, or cannot be written. */
 export function openSqliteStore(options: SqliteOptions, hooks: StoreHooks): Store {
   const { database, file } = openDatabase(options.dataDir, options.busyTimeoutMs ?? 2000);
-  return new SqliteStore(database, file, hooks);
+  try {
+    return new SqliteStore(database, file, options.history ?? defaultRetention, hooks);
+  } catch (error) {
+    database.close();
+    throw storeErrorFrom(error, file);
+  }
 }
 
 class SqliteStore implements Store {
   readonly writable = true;
+  readonly history: SqliteHistory | undefined;
   readonly #database: DatabaseSync;
   readonly #file: string;
   readonly #watchers: Watchers;
@@ -42,8 +52,10 @@ class SqliteStore implements Store {
   readonly #listEntries: StatementSync;
   readonly #readRevision: StatementSync;
   readonly #writeRevision: StatementSync;
+  readonly #hooks: StoreHooks;
+  #pruning: NodeJS.Timeout | undefined;
 
-  constructor(database: DatabaseSync, file: string, hooks: StoreHooks) {
+  constructor(database: DatabaseSync, file: string, retention: Retention, hooks: StoreHooks) {
     this.#database = database;
     this.#file = file;
     this.#watchers = new Watchers(hooks);
@@ -53,6 +65,14 @@ class SqliteStore implements Store {
     this.#listEntries.setReturnArrays(true);
     this.#readRevision = database.prepare("SELECT value FROM meta WHERE name = 'revision'");
     this.#writeRevision = database.prepare("UPDATE meta SET value = ? WHERE name = 'revision'");
+    this.#hooks = hooks;
+    if (retention.entries === 0) {
+      // Kept, it would end in a gap where it is switched on again.
+      database.exec('BEGIN; DELETE FROM changes; DELETE FROM commits; COMMIT;');
+      return;
+    }
+    this.history = new SqliteHistory(database, this.#rows, retention, (action) => this.#attempt(action));
+    this.#pruneLater(this.history, pruneEveryMs);
   }
 
   async get(key: string): Promise<Entry | undefined> {
@@ -67,8 +87,12 @@ class SqliteStore implements Store {
     }));
   }
 
-  async commit(operations: readonly Operation[], preconditions: readonly Precondition[] = []): Promise<CommitResult> {
-    const { result, changeSet } = this.#attempt(() => this.#transaction(operations, preconditions));
+  async commit(
+    operations: readonly Operation[],
+    preconditions: readonly Precondition[] = [],
+    origin: Origin = unknownOrigin,
+  ): Promise<CommitResult> {
+    const { result, changeSet } = this.#attempt(() => this.#transaction(operations, preconditions, origin));
     if (changeSet !== undefined) this.#watchers.publish(changeSet);
     return result;
   }
@@ -82,21 +106,47 @@ class SqliteStore implements Store {
 
   async close(): Promise<void> {
     this.#watchers.clear();
+    clearTimeout(this.#pruning);
     if (this.#database.isOpen) this.#database.close();
   }
 
-  #transaction(operations: readonly Operation[], preconditions: readonly Precondition[]): AppliedCommit {
+  #transaction(
+    operations: readonly Operation[],
+    preconditions: readonly Precondition[],
+    origin: Origin,
+  ): AppliedCommit {
     this.#database.exec('BEGIN IMMEDIATE');
     try {
       const applied = applyCommit(this.#rows, this.#revision(), operations, preconditions);
-      if (applied.changeSet !== undefined) this.#writeRevision.run(applied.changeSet.revision);
+      let recorded: (() => void) | undefined;
+      if (applied.changeSet !== undefined) {
+        const { revision } = applied.changeSet;
+        this.#writeRevision.run(revision);
+        recorded = this.history?.record(revision, origin, applied.replaced);
+      }
       this.#database.exec('COMMIT');
+      recorded?.();
       return applied;
     } catch (error) {
       // SQLite has rolled back by itself after some errors (full disk, I/O).
       if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       throw error;
     }
+  }
+
+  /** A small step at a time, so that no write waits long. */
+  #pruneLater(history: SqliteHistory, afterMs: number): void {
+    this.#pruning = setTimeout(() => {
+      history
+        .prune()
+        .catch((error: unknown) => {
+          this.#hooks.onError(`the history could not be shortened: ${String(error)}`);
+          return pruneEveryMs;
+        })
+        .then((failed) => {
+          if (this.#database.isOpen) this.#pruneLater(history, failed ?? (history.overfull ? 50 : pruneEveryMs));
+        });
+    }, afterMs).unref();
   }
 
   #revision(): number {

@@ -22,6 +22,18 @@ export interface Precondition {
   readonly modifiedIndex: number;
 }
 
+/** Who makes a commit and by what, for the history. */
+export interface Origin {
+  /** Name of an admin key, or what stands for one; never the key. */
+  readonly who: string;
+  /** Of the client; undefined where there is none. */
+  readonly address: string | undefined;
+  /** The method of the Admin API, `rollback to 12`. */
+  readonly action: string;
+  /** How a value that is replaced or deleted is kept; default: as it is stored. */
+  readonly keep?: (key: string, value: string) => string;
+}
+
 export type CommitResult =
   | {
       readonly ok: true;
@@ -42,9 +54,57 @@ export interface ChangeSet {
   readonly changes: readonly Change[];
 }
 
+/** What one commit did to one key. */
+export interface HistoryEntry {
+  readonly revision: number;
+  /** Milliseconds since the epoch, by the clock of the machine. */
+  readonly time: number;
+  readonly who: string;
+  readonly address: string | undefined;
+  readonly action: string;
+  readonly key: string;
+  /** The value until then and since then; undefined: there was none. */
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+/** Every condition holds for what is found. */
+export interface HistoryQuery {
+  readonly revision?: number | undefined;
+  /** The key itself, and what stands under it: `consumers/jack` also finds its credentials, `routes` every route. */
+  readonly key?: string | undefined;
+  readonly who?: string | undefined;
+  /** Milliseconds since the epoch; `until` is excluded. */
+  readonly since?: number | undefined;
+  readonly until?: number | undefined;
+  readonly limit: number;
+  readonly offset?: number | undefined;
+}
+
+/** The newest changes, within a bound (history.ts). Everything rejects once the store is closed. */
+export interface StoreHistory {
+  /** Newest revision first, in it by key. `total`: without `limit` and `offset`. */
+  find(query: HistoryQuery): Promise<{ total: number; entries: HistoryEntry[] }>;
+  /**
+   * The keys that were changed after `revision`, with their values right after it (undefined: there was none). What is
+   * older than `oldest`, or newer than `newest`, is not known: `values` is then undefined.
+   */
+  since(revision: number): Promise<HistoryState>;
+  /** Forgets what is beyond the bound, in small steps; the store calls it in the background. */
+  prune(): Promise<void>;
+}
+
+export interface HistoryState {
+  readonly oldest: number;
+  readonly newest: number;
+  readonly values: ReadonlyMap<string, string | undefined> | undefined;
+}
+
 export interface Store {
   /** false: `commit` rejects (standalone YAML). */
   readonly writable: boolean;
+  /** undefined: the store keeps none. */
+  readonly history: StoreHistory | undefined;
   get(key: string): Promise<Entry | undefined>;
   /** Entries whose key starts with `prefix`, ordered by key, and the revision they were read at. */
   list(prefix: string): Promise<{ revision: number; entries: Entry[] }>;
@@ -52,8 +112,13 @@ export interface Store {
    * Atomic and durable when the promise resolves. Throws StoreError when it cannot be stored, when a key is empty, or
    * when two operations name one key. Deleting a key that does not exist changes nothing; where nothing changes at all,
    * the revision stays and watchers are not called. A put of the value that is there already is a change.
+   * The history gets what changed in the same transaction, with `origin`.
    */
-  commit(operations: readonly Operation[], preconditions?: readonly Precondition[]): Promise<CommitResult>;
+  commit(
+    operations: readonly Operation[],
+    preconditions?: readonly Precondition[],
+    origin?: Origin,
+  ): Promise<CommitResult>;
   /**
    * Calls `listener` for every commit after `watch` returned, wherever it came from. Returns a function that stops it.
    * A listener that throws is reported to `hooks.onError` and stays; the others get the commit all the same.
@@ -75,3 +140,6 @@ export interface StoreHooks {
 export class StoreError extends Error {
   override readonly name = 'StoreError';
 }
+
+/** Another process has the store open. */
+export class StoreInUse extends StoreError {}

@@ -37,6 +37,8 @@ export async function openYamlStore(options: YamlOptions, hooks: StoreHooks): Pr
 
 export class YamlStore implements Store {
   readonly writable = false;
+  /** Belongs to whoever writes the file. */
+  readonly history = undefined;
   readonly #file: string;
   readonly #substitute: Substitute;
   readonly #watchOptions: FileWatchOptions;

@@ -5,7 +5,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { StoreError, type ChangeSet, type Operation, type Store, type StoreHooks } from '../../src/store/store.ts';
+import {
+  StoreError,
+  type ChangeSet,
+  type HistoryEntry,
+  type HistoryQuery,
+  type Operation,
+  type Store,
+  type StoreHooks,
+} from '../../src/store/store.ts';
 
 export interface OpenedStore {
   readonly store: Store;
@@ -403,6 +411,112 @@ export function storeConformance(name: string, fixture: StoreFixture): void {
             seen.changes.map(({ revision }) => revision),
             [outer.revision, outer.revision + 1],
           );
+        }),
+      );
+    });
+
+    describe('history', () => {
+      const jack = { who: 'jack', address: '192.0.2.1', action: 'PUT' };
+      const jill = { who: 'jill', address: undefined, action: 'DELETE' };
+      const find = async (store: Store, query: Partial<HistoryQuery> = {}): Promise<HistoryEntry[]> =>
+        (await store.history?.find({ limit: 1000, ...query }))?.entries ?? [];
+
+      test('is not kept where others write the content', { skip: fixture.readOnly === undefined && 'writable' }, () =>
+        withStore(async ({ store }) => {
+          assert.equal(store.history, undefined);
+        }),
+      );
+
+      test('tells who changed what, when, from what and to what; the newest first', commits, () =>
+        withStore(async ({ store }) => {
+          const from = Date.now();
+          await store.commit([put('routes/2', 'b'), put('routes/1', 'a')], [], jack);
+          await store.commit([put('routes/1', 'c')], [], jill);
+          await store.commit([remove('routes/1'), remove('routes/9')], [], jill);
+          const entries = await find(store);
+          for (const { time } of entries) assert.ok(time >= from && time <= Date.now());
+          const [a, b, c] = [json('routes/1', 'a'), json('routes/2', 'b'), json('routes/1', 'c')];
+          assert.deepEqual(
+            entries.map(({ time: _time, ...entry }) => entry),
+            [
+              { revision: 3, ...jill, key: 'routes/1', before: c, after: undefined },
+              { revision: 2, ...jill, key: 'routes/1', before: a, after: c },
+              { revision: 1, ...jack, key: 'routes/1', before: undefined, after: a },
+              { revision: 1, ...jack, key: 'routes/2', before: undefined, after: b },
+            ],
+          );
+        }),
+      );
+
+      test('holds nothing of a commit that did not happen or changed nothing', commits, () =>
+        withStore(async ({ store }) => {
+          await store.commit([put('routes/1', 'a')], [{ key: 'routes/2', modifiedIndex: 7 }], jack);
+          await store.commit([remove('routes/1')], [], jack);
+          await assert.rejects(store.commit([put('routes/1', 'a'), put('', 'a')], [], jack));
+          assert.deepEqual(await find(store), []);
+        }),
+      );
+
+      test('is found by revision, key, what stands under a key, who and time, page by page', commits, () =>
+        withStore(async ({ store }) => {
+          const keys = ['consumers/j', 'consumers/j/credentials/c', 'consumers/j0', 'routes/1', 'routes/2'];
+          for (const key of keys) await store.commit([put(key, 'a')], [], key.startsWith('routes') ? jack : jill);
+          const found = async (query: Partial<HistoryQuery>): Promise<string[]> =>
+            (await find(store, query)).map(({ key }) => key).toSorted();
+          assert.deepEqual(await found({ revision: 4 }), ['routes/1']);
+          assert.deepEqual(await found({ key: 'consumers/j' }), keys.slice(0, 2));
+          assert.deepEqual(await found({ key: 'routes' }), keys.slice(3));
+          assert.deepEqual(await found({ who: 'jill' }), keys.slice(0, 3));
+          assert.deepEqual(await found({ who: 'jill', key: 'routes' }), []);
+          assert.deepEqual(await found({ since: 0, until: Date.now() + 1000 }), keys);
+          assert.deepEqual(await found({ since: Date.now() + 1000 }), []);
+          assert.deepEqual(await found({ until: 1000 }), []);
+          const page = await store.history?.find({ key: 'consumers', limit: 2, offset: 1 });
+          assert.equal(page?.total, 3);
+          assert.deepEqual(
+            page.entries.map(({ key }) => key),
+            ['consumers/j/credentials/c', 'consumers/j'],
+          );
+        }),
+      );
+
+      test('knows every key that changed since a revision, and what it was', commits, () =>
+        withStore(async ({ store }) => {
+          await store.commit([put('routes/1', 'a'), put('routes/2', 'b')]);
+          await store.commit([put('routes/1', 'c'), put('routes/3', 'd')]);
+          await store.commit([remove('routes/1')]);
+          const since = async (revision: number): Promise<unknown> => {
+            const state = await store.history?.since(revision);
+            assert.deepEqual([state?.oldest, state?.newest], [0, 3]);
+            return state?.values && Object.fromEntries(state.values);
+          };
+          assert.deepEqual(await since(0), { 'routes/1': undefined, 'routes/2': undefined, 'routes/3': undefined });
+          assert.deepEqual(await since(1), { 'routes/1': json('routes/1', 'a'), 'routes/3': undefined });
+          assert.deepEqual(await since(2), { 'routes/1': json('routes/1', 'c') });
+          assert.deepEqual(await since(3), {});
+          assert.equal(await since(4), undefined);
+        }),
+      );
+
+      test('is there after the store is opened again', commits, (t) =>
+        withStore(async ({ store, reopen }) => {
+          if (reopen === undefined) {
+            t.skip('the content ends with the store');
+            return;
+          }
+          await store.commit([put('routes/1', 'a')], [], jack);
+          await store.commit([put('routes/1', 'b')], [], jill);
+          const before = await find(store);
+          assert.equal(before.length, 2);
+          assert.deepEqual(await find(await reopen()), before);
+        }),
+      );
+
+      test('is refused once the store is closed', commits, () =>
+        withStore(async ({ store }) => {
+          await store.close();
+          await assert.rejects(find(store), StoreError);
+          await assert.rejects(store.history?.since(0) ?? Promise.resolve(), StoreError);
         }),
       );
     });

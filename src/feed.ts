@@ -113,13 +113,11 @@ export class Feed {
   }
 
   #accept(changes: readonly Change[]): SnapshotChange[] {
-    const values =
-      this.#itemCheck?.accept(changes) ?? new Map(changes.map(({ key, entry }) => [key, entry?.value] as const));
-    const accepted: SnapshotChange[] = [];
-    for (const [key, value] of values) {
-      accepted.push({ key, value });
-      this.#note(key, value);
-    }
+    const accepted: SnapshotChange[] =
+      this.#itemCheck === undefined
+        ? changes.map(({ key, entry }) => ({ key, value: entry?.value }))
+        : Array.from(this.#itemCheck.accept(changes), ([key, item]) => ({ key, ...item }));
+    for (const { key, value } of accepted) this.#note(key, value);
     return accepted;
   }
 

@@ -22,8 +22,9 @@ describe('items of a file', () => {
     served = new Map();
   });
   const change = (...changes: Change[]): Record<string, string> => {
-    for (const [key, text] of check.accept(changes)) {
+    for (const [key, { value: text, problem }] of check.accept(changes)) {
       if (text === undefined) served.delete(key);
+      else if (problem !== undefined) served.set(key, `refused: ${text}`);
       else {
         const value = JSON.parse(text) as { uri?: string; plugins?: { 'key-auth'?: { key: string } } };
         served.set(key, value.uri ?? value.plugins?.['key-auth']?.key ?? '');
@@ -34,7 +35,10 @@ describe('items of a file', () => {
 
   it('are served with their defaults', () => {
     const accepted = check.accept([put('routes/1', { id: '1', uri: '/a', plugins: { 'key-auth': {} } })]);
-    const value = JSON.parse(accepted.get('routes/1') ?? '') as { status: number; plugins: Record<string, object> };
+    const value = JSON.parse(accepted.get('routes/1')?.value ?? '') as {
+      status: number;
+      plugins: Record<string, object>;
+    };
     assert.equal(value.status, 1);
     assert.deepEqual((value.plugins['key-auth'] as { header: string }).header, 'apikey');
   });
@@ -43,12 +47,12 @@ describe('items of a file', () => {
     const jwt = (desc: string): Change =>
       put('consumers/jack', { username: 'jack', desc, plugins: { 'jwt-auth': { key: 'k' } } });
     const [first, second] = [check.accept([jwt('a')]), check.accept([jwt('a')])];
-    assert.match(first.get('consumers/jack') ?? '', /"secret":"[A-Za-z0-9+/]{43}="/);
+    assert.match(first.get('consumers/jack')?.value ?? '', /"secret":"[A-Za-z0-9+/]{43}="/);
     assert.deepEqual(second, first);
     assert.notDeepEqual(check.accept([jwt('b')]), first);
   });
 
-  it('that are refused keep their last good value, and are served none where there is none', () => {
+  it('that are refused keep their last good value', () => {
     change(put('routes/1', { uri: '/a', plugins: {} }));
     const after = change(
       put('routes/1', { uri: '/b', plugins: { nope: {} } }),
@@ -58,6 +62,55 @@ describe('items of a file', () => {
     assert.equal(check.problems.length, 2);
     assert.match(check.problems[0] ?? '', /^routes\/1: unknown plugin \[nope\]$/);
     assert.deepEqual(change(gone('routes/1')), {});
+  });
+
+  it('a route that never was good refuses the requests it was meant for, until it is good or gone', () => {
+    const matching = {
+      hosts: ['a.example'],
+      methods: ['GET'],
+      vars: [['arg_a', '==', '1']],
+      priority: 3,
+      service_id: 's',
+    };
+    const route = { uri: '/a', ...matching, desc: 'x', plugins: { nope: {} } };
+    const [key, text = ''] = Object.entries(change(put('routes/1', route)))[0] ?? [];
+    assert.equal(key, 'routes/1');
+    assert.deepEqual(JSON.parse(text.replace('refused: ', '')), { uri: '/a', ...matching });
+    assert.deepEqual(change(put('routes/1', { ...route, plugins: {} })), { 'routes/1': '/a' });
+    change(put('routes/2', { uri: '/b', plugins: { nope: {} } }));
+    assert.deepEqual(change(gone('routes/2')), { 'routes/1': '/a' });
+  });
+
+  it('a condition of a refused route that cannot be used is left out; without a path, nothing stands for it', () => {
+    const refused = (fields: object): unknown => {
+      const [only] = check.accept([put('routes/1', fields)]).values();
+      check.accept([gone('routes/1')]);
+      return only && (JSON.parse(only.value ?? '') as unknown);
+    };
+    const conditions = {
+      methods: ['GETT'],
+      remote_addr: 'nowhere',
+      hosts: ['a b'],
+      vars: [['a', 'nope', 'b']],
+      priority: 'x',
+    };
+    assert.deepEqual(refused({ uri: '/a', ...conditions, host: 'a.example' }), { uri: '/a', host: 'a.example' });
+    assert.deepEqual(refused({ uris: ['/a', '/b'], upstream: 7 }), { uris: ['/a', '/b'] });
+    const both = { uri: '/a', uris: ['/b'], host: 'a.example', hosts: ['b.example'], plugins: {} };
+    assert.deepEqual(refused(both), { uris: ['/b', '/a'], hosts: ['b.example', 'a.example'] });
+    assert.equal(refused({ uri: 7, plugins: {} }), undefined);
+    assert.equal(refused({ uri: '/a', status: 0, plugins: { nope: {} } }), undefined);
+  });
+
+  it('a global rule that never was good refuses all requests; other items are left out', () => {
+    const bad = { plugins: { nope: {} } };
+    const after = change(
+      put('global_rules/1', bad),
+      put('services/1', bad),
+      put('consumers/jack', { username: 'jack', ...bad }),
+    );
+    assert.deepEqual(after, { 'global_rules/1': 'refused: {}' });
+    assert.deepEqual(change(gone('global_rules/1')), {});
   });
 
   it('a credential has one owner: the second claim is refused', () => {

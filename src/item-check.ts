@@ -1,9 +1,11 @@
 /**
  * Resources that did not come through the Admin API (a file): each is checked as the Admin API would, and one that cannot
- * be used is told of, and its last good value stays. Beside the feed, off the request path.
+ * be used is told of, and its last good value stays; where it has none, what must not pass without it is refused
+ * (refusing-item.ts). Beside the feed, off the request path.
  * Invariant: of what is given out, no two consumers have the same credential.
  */
 import type { Logger } from './observability/error-log.ts';
+import { refusingItem } from './refusing-item.ts';
 import { checkResource } from './resources/check.ts';
 import { indexKeys, type PluginRegistry } from './resources/plugin-check.ts';
 import { checkReferences } from './resources/references.ts';
@@ -18,6 +20,14 @@ interface Good {
   readonly text: string;
   /** `plugin\0indexKey` of each credential. */
   readonly credentials: readonly string[];
+}
+
+/** What to serve for one key. */
+export interface Accepted {
+  /** undefined: nothing. */
+  readonly value: string | undefined;
+  /** Why the item cannot be used: `value` says for which requests it was meant, and they are refused. */
+  readonly problem?: string;
 }
 
 export class ItemCheck {
@@ -43,22 +53,24 @@ export class ItemCheck {
     this.#problems = [];
   }
 
-  /** Key → what to serve; undefined: nothing. A key that was refused and never was good is left out. */
-  accept(changes: readonly Change[]): Map<string, string | undefined> {
+  /** Key → what to serve. A key that was refused, never was good and that nothing has to stand for is left out. */
+  accept(changes: readonly Change[]): Map<string, Accepted> {
     const all = new Map([...this.#refused, ...changes.map((change) => [change.key, change] as const)]);
     this.#refused.clear();
     // One change of a file may hand a credential from one consumer to another.
     for (const key of all.keys()) this.#release(key);
-    const accepted = new Map<string, string | undefined>();
+    const accepted = new Map<string, Accepted>();
     for (const [key, change] of all) {
       const before = this.#good.has(key);
       if (change.entry === undefined) {
         this.#good.delete(key);
-        accepted.set(key, undefined);
+        accepted.set(key, { value: undefined });
         continue;
       }
-      const good = this.#judge(change, change.entry.value);
-      if (good !== undefined || before) accepted.set(key, good?.text);
+      const judged = this.#judge(change, change.entry.value);
+      if ('text' in judged) accepted.set(key, { value: judged.text });
+      else if (judged.stand !== undefined) accepted.set(key, { value: judged.stand, problem: judged.problem });
+      else if (before) accepted.set(key, { value: undefined });
     }
     return accepted;
   }
@@ -75,7 +87,7 @@ export class ItemCheck {
     return sentences;
   }
 
-  #judge(change: Change, text: string): Good | undefined {
+  #judge(change: Change, text: string): Good | { readonly problem: string; readonly stand: string | undefined } {
     const { key } = change;
     const known = this.#good.get(key);
     if (known?.source === text && this.#takenBy(known.credentials) === undefined) return this.#claim(key, known);
@@ -95,10 +107,16 @@ export class ItemCheck {
     this.#refused.set(key, change);
     this.#problems.push(`${key}: ${problem}`);
     const stays = known !== undefined && this.#takenBy(known.credentials) === undefined;
-    this.#log.error(stays ? 'resource refused, its last good value stays' : 'resource refused', { key, problem });
-    if (stays) return this.#claim(key, known);
+    if (stays) {
+      this.#log.error('resource refused, its last good value stays', { key, problem });
+      return this.#claim(key, known);
+    }
     this.#good.delete(key);
-    return undefined;
+    const stand =
+      resource === undefined ? undefined : refusingItem(resource.kind, JSON.parse(text) as JsonObject, this.#registry);
+    const effect = stand === undefined ? 'resource refused' : 'resource refused, and with it the requests that need it';
+    this.#log.error(effect, { key, problem });
+    return { problem, stand };
   }
 
   #takenBy(credentials: readonly string[]): string | undefined {

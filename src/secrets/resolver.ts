@@ -14,6 +14,8 @@ import type { Secrets, SecretsLog } from './secrets.ts';
 export interface ResourceChange {
   readonly key: string;
   readonly value: string | undefined;
+  /** The item cannot be used, so its secrets are not looked for. */
+  readonly problem?: string;
 }
 
 export class SecretResolver {
@@ -31,7 +33,7 @@ export class SecretResolver {
 
   /** The changes, resolved; a promise only where a secret must be read first. Secret managers among them count at once. */
   resolve(changes: readonly ResourceChange[]): ResourceChange[] | Promise<ResourceChange[]> {
-    for (const { key, value } of changes) this.#note(key, value);
+    for (const { key, value, problem } of changes) this.#note(key, problem === undefined ? value : undefined);
     const waiting = this.#secrets.ready(changes.map(({ key }) => key));
     const finish = (): ResourceChange[] =>
       changes.map((change) => (this.#referring.get(change.key) === change.value ? this.#resolveOne(change) : change));

@@ -51,6 +51,8 @@ export interface SnapshotOptions {
 export interface SnapshotChange {
   readonly key: string;
   readonly value: string | undefined;
+  /** Why the item cannot be used: a route's requests, or with a global rule all, are refused. Of `value`, only what matches counts. */
+  readonly problem?: string;
 }
 
 export interface SnapshotError {
@@ -62,6 +64,8 @@ export class Snapshot {
   readonly #options: SnapshotOptions;
   readonly #router: Router<RouteSlot>;
   readonly #routes = new Map<string, RouteSlot>();
+  /** Why their requests are refused. */
+  readonly #unusableRoutes = new Map<string, string>();
   readonly #services = new Map<string, Service>();
   readonly #pluginConfigs = new Map<string, { plugins: PluginConfigs }>();
   readonly #consumerGroups = new Map<string, { plugins: PluginConfigs }>();
@@ -100,9 +104,9 @@ export class Snapshot {
   /** Applies what can be applied; what cannot is in the answer. */
   apply(changes: readonly SnapshotChange[]): SnapshotError[] {
     const errors: SnapshotError[] = [];
-    for (const { key, value } of changes) {
+    for (const { key, value, problem } of changes) {
       try {
-        this.#applyOne(key, value);
+        this.#applyOne(key, value, problem);
       } catch (error) {
         errors.push({ key, message: error instanceof Error ? error.message : String(error) });
       }
@@ -110,11 +114,13 @@ export class Snapshot {
     return errors;
   }
 
-  #applyOne(key: string, text: string | undefined): void {
+  #applyOne(key: string, text: string | undefined, problem: string | undefined): void {
     const [kind = '', id = '', , credentialId] = key.split('/');
     const value = text === undefined ? undefined : (JSON.parse(text) as ResourceFields);
     switch (kind) {
       case 'routes':
+        if (problem === undefined) this.#unusableRoutes.delete(id);
+        else this.#unusableRoutes.set(id, problem);
         if (text === undefined || value === undefined) this.#removeRoute(id);
         else this.#putRoute(id, text, value);
         break;
@@ -142,7 +148,7 @@ export class Snapshot {
         this.#applyConsumer(id, credentialId, value);
         break;
       case 'global_rules':
-        this.#applyGlobalRule(id, value as { plugins?: PluginConfigs } | undefined);
+        this.#applyGlobalRule(id, value as { plugins?: PluginConfigs } | undefined, problem);
         break;
       case 'plugin_metadata':
         if (value === undefined) this.#options.metadata.delete(id);
@@ -226,9 +232,10 @@ export class Snapshot {
     else credentials.putConsumer(username, value as Consumer);
   }
 
-  #applyGlobalRule(id: string, rule: { plugins?: PluginConfigs } | undefined): void {
+  #applyGlobalRule(id: string, rule: { plugins?: PluginConfigs } | undefined, problem: string | undefined): void {
     const scope = `global_rule#${id}`;
     if (rule === undefined) this.#globalRules.delete(id);
+    else if (problem !== undefined) this.#globalRules.set(id, { plugins: [unusableRule(scope, problem)], holders: 0 });
     else {
       try {
         const plugins = compilePlugins(rule.plugins ?? {}, scope, this.#options.plugins, false);
@@ -268,6 +275,8 @@ export class Snapshot {
   // ---- on a route's first request -----------------------------------------------------------------------------------
 
   #compileRoute(slot: RouteSlot): CompiledParts {
+    const problem = this.#unusableRoutes.get(slot.id);
+    if (problem !== undefined) throw new Error(`route#${slot.id}: ${problem}`);
     const route = JSON.parse(slot.text) as Route;
     const service = route.service_id === undefined ? undefined : this.#services.get(String(route.service_id));
     if (route.service_id !== undefined && service === undefined)

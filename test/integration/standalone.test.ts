@@ -24,6 +24,7 @@ describe('a standalone gateway', () => {
   });
   after(() => upstream[Symbol.asyncDispose]());
   beforeEach(async () => {
+    upstream.requests.length = 0;
     directory = await mkdtemp(join(tmpdir(), 'gatewright-'));
   });
   afterEach(async () => {
@@ -87,6 +88,45 @@ consumers:
     await write(file(`routes:\n  - {id: 1, uri: /a3, ${nodes()}}`));
     await until(async () => (await status('/a3')) === 200);
     assert.equal(await status('/a'), 404);
+  });
+
+  it('a global rule that cannot be used and never could refuses every request, and the log says why', async () => {
+    const rule = (plugins: string): string =>
+      file(`routes:\n  - {id: 1, uri: /a, ${nodes()}}\nglobal_rules:\n  - {id: 1, plugins: ${plugins}}`);
+    await start(rule('{ip-restriction: {blacklist: [no-address]}}'));
+    assert.deepEqual([await status('/a'), await status('/b')], [503, 503]);
+    assert.match(
+      gateway.output(),
+      /and with it the requests that need it key=global_rules\/1 problem=".*ip-restriction/,
+    );
+    assert.match(gateway.output(), /configuration\.invalid/);
+    assert.equal(upstream.requests.length, 0);
+    await write(rule('{ip-restriction: {blacklist: [192.0.2.1]}}'));
+    await until(async () => (await status('/a')) === 200);
+    // It was good now: its last good value stays.
+    await write(rule('{ip-restriction: {blacklist: [no-address, 127.0.0.1]}}'));
+    await untilLog(/its last good value stays key=global_rules\/1/);
+    assert.equal(await status('/a'), 200);
+  });
+
+  it('a route that cannot be used and never could refuses its requests: none passes to a route that protects less', async () => {
+    const admin = (plugins: string): string =>
+      file(
+        `routes:\n  - {id: all, uri: /*, ${nodes()}}\n  - {id: admin, uri: /admin/*, methods: [GET], plugins: ${plugins}, ${nodes()}}`,
+      );
+    await start(admin('{key-auht: {}}'));
+    assert.deepEqual([await status('/admin/x'), await status('/x')], [503, 200]);
+    assert.equal((await request(gateway, '/admin/x', {}, { method: 'POST' })).status, 200);
+    await untilLog(/key=routes\/admin problem="unknown plugin \[key-auht\]"/);
+    await write(admin('{key-auth: {}}'));
+    await until(async () => (await status('/admin/x')) === 401);
+    await write(
+      file(`routes:\n  - {id: all, uri: /*, ${nodes()}}\n  - {id: new, uri: /new, methods: [GETT], ${nodes()}}`),
+    );
+    await until(async () => (await status('/new')) === 503);
+    assert.equal(await status('/x'), 200);
+    await write(file(`routes:\n  - {id: all, uri: /*, ${nodes()}}`));
+    await until(async () => (await status('/new')) === 200);
   });
 
   it('a file that is half written or no YAML changes nothing, and the log names the line', async () => {

@@ -14,6 +14,7 @@ import { createAccessLog } from './observability/access-log.ts';
 import { createLogger } from './observability/error-log.ts';
 import { createMetrics } from './observability/metrics.ts';
 import { openCounters, type CounterMemory } from './plugin/counters/counters.ts';
+import { createHttpClients } from './plugin/http-client/client.ts';
 import type { PluginDeps } from './plugin/plugin.ts';
 import { ResourcePool, WorkerSignals } from './plugin/shared-resources.ts';
 import { compileVariable } from './plugin/variables.ts';
@@ -78,6 +79,7 @@ const certificates = new Certificates(
 const counters = openCounters(counterMemory, number);
 const shared = new ResourcePool();
 const signals = new WorkerSignals();
+const http = createHttpClients({ shared, log, trustedCertificateFile: settings.tls.trustedCertificateFile });
 
 const pluginDeps = (name: string, scope: string): PluginDeps => ({
   credentials: credentials.indexOf(name),
@@ -88,6 +90,7 @@ const pluginDeps = (name: string, scope: string): PluginDeps => ({
   metrics,
   counters,
   shared,
+  http,
   events: signals,
   plugins: {
     get: (other) => registry.get(other),

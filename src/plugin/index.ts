@@ -19,6 +19,19 @@ export type {
 } from './exchange.ts';
 export { compileHeaderOperations, fieldText, headerValuesSchema, type HeaderOperations } from './header-operations.ts';
 export {
+  HttpClientError,
+  httpClientSchema,
+  httpClientSecretFields,
+  pickHttpClientOptions,
+  type HttpClient,
+  type HttpClientErrorCode,
+  type HttpClientOptions,
+  type HttpClients,
+  type HttpRequest,
+  type HttpResponse,
+  type HttpResponseHeaders,
+} from './http-client/index.ts';
+export {
   definePlugin,
   type AnyPlugin,
   type Counter,

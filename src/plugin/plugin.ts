@@ -6,6 +6,7 @@
 import type { JsonSchema } from '../resources/resource.ts';
 import type { Counters } from './counters/counters.ts';
 import type { AuthenticatedConsumer, Exchange } from './exchange.ts';
+import type { HttpClients } from './http-client/http-client.ts';
 import type { SharedResources, WorkerEvents } from './shared-resources.ts';
 
 export interface Reply {
@@ -55,6 +56,8 @@ export interface PluginDeps<CredentialState = unknown> {
   /** What several configurations use together, in this worker. */
   readonly shared: SharedResources;
   readonly events: WorkerEvents;
+  /** Clients for asking other servers, with mutual TLS. */
+  readonly http: HttpClients;
   /** The other plugins, for one that runs them or exposes their APIs. */
   readonly plugins: PluginAccess;
 }

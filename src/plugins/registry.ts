@@ -2,6 +2,8 @@
  * The built-in plugins, listed one by one, and the registry of those that the settings enable. Nothing registers itself
  * by being imported: what runs is what stands here.
  */
+import { checkingHttpClients } from '../plugin/http-client/client.ts';
+import type { HttpClients } from '../plugin/http-client/index.ts';
 import type { AnyPlugin } from '../plugin/plugin.ts';
 import { acl } from './acl/index.ts';
 import { attachConsumerLabel } from './attach-consumer-label/index.ts';
@@ -69,6 +71,8 @@ export interface PluginRegistry {
   list(): readonly AnyPlugin[];
   /** The known ones, enabled or not, by priority. */
   all(): readonly AnyPlugin[];
+  /** For where configuration is only checked. */
+  readonly http: HttpClients;
   /** Names that were to be enabled and that nothing here bears. */
   readonly unknown: readonly string[];
 }
@@ -90,6 +94,7 @@ export function createRegistry(
     get: (name) => byName.get(name),
     list: () => list,
     all: () => all,
+    http: checkingHttpClients,
     unknown: [...wanted].filter((name) => !known.has(name)),
   };
 }

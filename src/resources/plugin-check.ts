@@ -30,6 +30,8 @@ export interface PluginRegistry {
   list(): Iterable<CheckablePlugin>;
   /** `plugin_attr.<name>` of the settings; none where it is absent. */
   attributes?(name: string): Readonly<Record<string, unknown>>;
+  /** The plugins' `deps.http`, which checks options and sends nothing. */
+  readonly http?: unknown;
 }
 
 /** What any plugin's configuration may hold beside its own fields. */
@@ -193,6 +195,7 @@ function inertDeps(name: string, registry: PluginRegistry) {
     // `compile` keeps these for the phases, which never run here.
     counters: unused('counters') as never,
     shared: { acquire },
+    http: (registry.http ?? unused('http')) as never,
     events: { onReopen: () => nothing, onStop: () => nothing },
     // Whole plugins in truth, which this module may not name.
     plugins: {

@@ -1,6 +1,7 @@
 /** Resources as a person would write them → a snapshot as a worker has it: checked, defaults filled in, all built-in plugins. */
 import { compileVariable } from '../../src/plugin/variables.ts';
 import type { PluginDeps } from '../../src/plugin/plugin.ts';
+import { createHttpClients } from '../../src/plugin/http-client/client.ts';
 import { createLocalCounters } from '../../src/plugin/counters/counters.ts';
 import { ResourcePool, TestMetrics, WorkerSignals } from '../../src/plugin/testing/index.ts';
 import { createRegistry } from '../../src/plugins/registry.ts';
@@ -23,15 +24,18 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
   const counters = createLocalCounters();
   const shared = new ResourcePool();
   const events = new WorkerSignals();
+  const log = { error: () => undefined, warn: () => undefined, info: () => undefined };
+  const http = createHttpClients({ shared, log });
   const deps = (name: string, scope: string): PluginDeps => ({
     credentials: credentials.indexOf(name),
     scope,
     metadata: () => metadata.get(name),
     attributes: {},
-    log: { error: () => undefined, warn: () => undefined, info: () => undefined },
+    log,
     metrics,
     counters,
     shared,
+    http,
     events,
     plugins: {
       get: (other) => registry.get(other),

@@ -9,6 +9,7 @@ import { compileSchema } from '../../resources/validator.ts';
 import { createLocalCounters, type Counters } from '../counters/counters.ts';
 import type { AuthenticatedConsumer } from '../exchange.ts';
 import type { AnyPlugin, IndexedCredential, Plugin, PluginDeps } from '../plugin.ts';
+import { createHttpClients } from '../http-client/client.ts';
 import { ResourcePool, WorkerSignals } from '../shared-resources.ts';
 import { TestMetrics } from './metrics.ts';
 
@@ -91,6 +92,12 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
     else index.set(compiled.indexKey, { consumer, state: compiled.state });
   }
   const others = new Map(options.others?.map((other) => [other.plugin.name, other]));
+  const shared = options.shared ?? new ResourcePool();
+  const log = {
+    error: (message: string) => void logged.push(`error ${message}`),
+    warn: (message: string) => void logged.push(`warn ${message}`),
+    info: (message: string) => void logged.push(`info ${message}`),
+  };
   return {
     credentials: {
       find: (key) => index.get(key),
@@ -99,15 +106,12 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
     },
     scope: options.scope ?? 'route#1',
     counters: options.counters ?? createLocalCounters(),
-    shared: options.shared ?? new ResourcePool(),
+    shared,
+    http: createHttpClients({ shared, log }),
     events: options.events ?? new WorkerSignals(),
     metadata: () => options.metadata,
     attributes: options.attributes ?? {},
-    log: {
-      error: (message) => void logged.push(`error ${message}`),
-      warn: (message) => void logged.push(`warn ${message}`),
-      info: (message) => void logged.push(`info ${message}`),
-    },
+    log,
     metrics,
     plugins: {
       get: (name) => others.get(name)?.plugin,

@@ -7,6 +7,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { compileAddressMatcher } from '../address/cidr.ts';
 import type { PluginLog } from '../plugin/plugin.ts';
+import type { Origin } from '../store/store.ts';
 import { AdminError } from './admin-error.ts';
 
 export interface AdminKey {
@@ -31,6 +32,13 @@ const nobody: AdminKey = { name: '', key: '', role: 'admin' };
 /** With which key the request came; where none is asked for, one without a name and with every right. */
 export function adminKeyOf(request: FastifyRequest): AdminKey {
   return admitted.get(request) ?? nobody;
+}
+
+/** What the history says of a request's change; the name of its key, never the key. `action`: default: its method. */
+export function originOf(request: FastifyRequest, action: string = request.method): Origin {
+  const { name } = adminKeyOf(request);
+  const { remoteAddress } = request.socket;
+  return { who: name === '' ? 'no key' : name, address: remoteAddress === '' ? undefined : remoteAddress, action };
 }
 
 export function registerAuth(server: FastifyInstance, options: AuthOptions): void {

@@ -15,3 +15,11 @@ export function requireMatch(ifMatch: IfMatch, key: string, entry: Entry | undef
   const now = entry ? `its modifiedIndex is ${String(entry.modifiedIndex)}` : 'it does not exist';
   throw new AdminError(412, `[${key}] is not what If-Match names: ${now}`);
 }
+
+/** The same for what concerns the whole store: a tag is its revision. */
+export function requireRevision(ifMatch: IfMatch, revision: number): void {
+  if (ifMatch === undefined) return;
+  const tags = ifMatch.split(',').map((tag) => tag.trim());
+  if (tags.some((tag) => tag === '*' || tag === `"${String(revision)}"` || tag === String(revision))) return;
+  throw new AdminError(412, `the store is not at the revision that If-Match names: it is at ${String(revision)}`);
+}

@@ -2,9 +2,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AdminError, KeyNotFound } from './admin-error.ts';
 import { adminPrefix, entityTag, showEntry, shownKey } from './answer.ts';
-import { adminKeyOf } from './auth.ts';
+import { originOf } from './auth.ts';
 import { parseBody, parseObject } from './json-body.ts';
 import { listPage, type ListQuery } from './list.ts';
+import { masking, type Masks } from './masking.ts';
 import type { ResourceWriter, Target, Written } from './resource-writer.ts';
 import type { PluginRegistry } from '../resources/plugin-check.ts';
 import { formatKey, isKeyPart, parseKey } from '../resources/resource-key.ts';
@@ -62,7 +63,10 @@ export function registerResourceRoutes(server: FastifyInstance, deps: Deps): voi
   }
   server.get(`${adminPrefix}/secrets`, async (request, reply) =>
     reply.send(
-      listPage(await readAll('secrets', undefined, deps.store, masking(request, deps)), request.query as ListQuery),
+      listPage(
+        await readAll('secrets', undefined, deps.store, masking(request, deps.registry)),
+        request.query as ListQuery,
+      ),
     ),
   );
 }
@@ -85,36 +89,27 @@ async function handle(
   if (query['ttl'] !== undefined) throw new AdminError(400, 'the argument ttl is not supported');
   if (target.parent !== undefined && !isKeyPart(target.parent)) throw new KeyNotFound();
   const ifMatch = request.headers['if-match'];
-  const masks = masking(request, deps);
+  const masks = masking(request, deps.registry);
+  const origin = originOf(request);
   switch (method) {
     case 'GET':
       if (target.id === undefined) return reply.send(listPage(await readAll(kind, target.parent, store, masks), query));
       return sendOne(target, reply, store, masks);
     case 'PUT':
-      return sendWritten(reply, await writer.put(target, parseObject(request.body), ifMatch), masks);
+      return sendWritten(reply, await writer.put(target, parseObject(request.body), ifMatch, origin), masks);
     case 'POST':
-      return sendWritten(reply, await writer.post(target, parseObject(request.body)), masks);
+      return sendWritten(reply, await writer.post(target, parseObject(request.body), origin), masks);
     case 'PATCH': {
       const subPath = params['*'] === undefined || params['*'] === '' ? undefined : params['*'];
       requireKeyPart(target.id);
-      return sendWritten(reply, await writer.patch(target, parseBody(request.body), subPath, ifMatch), masks);
+      return sendWritten(reply, await writer.patch(target, parseBody(request.body), subPath, ifMatch, origin), masks);
     }
     case 'DELETE': {
       requireKeyPart(target.id);
-      const key = await writer.delete(target, query['force'] === 'true', ifMatch);
+      const key = await writer.delete(target, query['force'] === 'true', ifMatch, origin);
       return reply.send({ key: shownKey(key), deleted: '1' });
     }
   }
-}
-
-/** What tells where secrets are, to mask them; undefined where the answer shows them. */
-type Masks = PluginRegistry | undefined;
-
-/** `?show_secrets=true`, for the role `admin` only. */
-function masking(request: FastifyRequest, { registry }: Deps): Masks {
-  if ((request.query as ListQuery)['show_secrets'] !== 'true') return registry;
-  if (adminKeyOf(request).role === 'admin') return undefined;
-  throw new AdminError(403, 'show_secrets needs a key with the role admin');
 }
 
 /** No resource can have such an id; without this, `jack%2Fcredentials%2Fc1` would pass for a consumer. */

@@ -3,14 +3,14 @@
  * committed one at a time, so that two cannot both pass a check that only one may; they wait for the workers together.
  * A call returns when the change is durable and every worker serves it.
  */
-import { setTimes } from './timestamps.ts';
+import { setTimes, touch } from './timestamps.ts';
 import { AdminError, KeyNotFound } from './admin-error.ts';
 import { shownKey } from './answer.ts';
 import { createMutex, type Mutex } from './mutex.ts';
 import { restoreSecrets } from './masked-secrets.ts';
 import { mergePatch, patchPath } from './patch.ts';
 import { parseStored, type ResourceIndex } from './resource-index.ts';
-import { requireMatch, type IfMatch } from './if-match.ts';
+import { requireMatch, requireRevision, type IfMatch } from './if-match.ts';
 import { checkResource } from '../resources/check.ts';
 import { identify, refuseOwnId } from '../resources/identity.ts';
 import { indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
@@ -18,7 +18,8 @@ import { checkReferences, stillInUse } from '../resources/references.ts';
 import { formatKey, parseKey, type ResourceKey } from '../resources/resource-key.ts';
 import type { Json, JsonObject, ResourceKind } from '../resources/resource.ts';
 import { kindNames } from '../resources/schemas.ts';
-import type { CommitResult, Entry, Operation, Store } from '../store/store.ts';
+import { judgeRollback, planRollback, type Restoration } from './rollback.ts';
+import type { CommitResult, Entry, Operation, Origin, Precondition, Store } from '../store/store.ts';
 
 export interface WriterDeps {
   readonly store: Store;
@@ -41,6 +42,12 @@ export interface Written {
   readonly entry: Entry;
 }
 
+export interface RolledBack {
+  /** Of the new commit; where nothing was changed, the store's. */
+  readonly revision: number;
+  readonly changes: readonly Restoration[];
+}
+
 /** Another control plane changed the key between our reading and our commit: read again, this often. */
 const attempts = 4;
 
@@ -53,23 +60,28 @@ export class ResourceWriter {
   }
 
   /** Throws AdminError; so do all of these. */
-  async put(target: Target, body: JsonObject | undefined, ifMatch: IfMatch): Promise<Written> {
+  async put(target: Target, body: JsonObject | undefined, ifMatch: IfMatch, origin: Origin): Promise<Written> {
     if (body === undefined) throw new AdminError(400, 'missing configurations');
     return this.#write(async () => {
       const identified = identify(target.kind, target.id, target.parent, body);
       if ('error' in identified) throw new AdminError(400, identified.error);
       const { key } = identified;
-      return this.#replace(key, ifMatch, (previous) => {
-        const value = structuredClone(body);
-        this.#restore(key, value, previous);
-        this.#check(key, value);
-        return value;
-      });
+      return this.#replace(
+        key,
+        ifMatch,
+        (previous) => {
+          const value = structuredClone(body);
+          this.#restore(key, value, previous);
+          this.#check(key, value);
+          return value;
+        },
+        origin,
+      );
     });
   }
 
   /** Makes the id itself. */
-  async post(target: Target, body: JsonObject | undefined): Promise<Written> {
+  async post(target: Target, body: JsonObject | undefined, origin: Origin): Promise<Written> {
     if (body === undefined) throw new AdminError(400, 'missing configurations');
     return this.#write(async () => {
       const refused = refuseOwnId(target.kind, target.id, body);
@@ -78,7 +90,7 @@ export class ResourceWriter {
       body['id'] = key.id;
       this.#restore(key, body, undefined);
       this.#check(key, body);
-      return this.#replace(key, undefined, () => body);
+      return this.#replace(key, undefined, () => body, origin);
     });
   }
 
@@ -88,6 +100,7 @@ export class ResourceWriter {
     patch: Json | undefined,
     subPath: string | undefined,
     ifMatch: IfMatch,
+    origin: Origin,
   ): Promise<Written> {
     const { kind, id, parent } = target;
     if (id === undefined) throw new AdminError(400, `missing ${kindNames[kind]} id`);
@@ -96,21 +109,26 @@ export class ResourceWriter {
     if (whole && (typeof patch !== 'object' || patch === null)) throw new AdminError(400, 'invalid configuration');
     const key: ResourceKey = { kind, id, parent };
     return this.#write(() =>
-      this.#replace(key, ifMatch, (previous) => {
-        const stored = previous && parseStored(previous.value);
-        if (!stored) throw new KeyNotFound();
-        const value = (whole ? mergePatch(stored, patch) : patchPath(stored, subPath, patch)) as JsonObject;
-        const identified = identify(kind, id, parent, value);
-        if ('error' in identified) throw new AdminError(400, identified.error);
-        this.#restore(key, value, previous);
-        this.#check(key, value);
-        return value;
-      }),
+      this.#replace(
+        key,
+        ifMatch,
+        (previous) => {
+          const stored = previous && parseStored(previous.value);
+          if (!stored) throw new KeyNotFound();
+          const value = (whole ? mergePatch(stored, patch) : patchPath(stored, subPath, patch)) as JsonObject;
+          const identified = identify(kind, id, parent, value);
+          if ('error' in identified) throw new AdminError(400, identified.error);
+          this.#restore(key, value, previous);
+          this.#check(key, value);
+          return value;
+        },
+        origin,
+      ),
     );
   }
 
   /** `force`: also while others point at it. A consumer goes with its credentials. */
-  async delete(target: Target, force: boolean, ifMatch: IfMatch): Promise<string> {
+  async delete(target: Target, force: boolean, ifMatch: IfMatch, origin: Origin): Promise<string> {
     const { kind, id, parent } = target;
     if (id === undefined) throw new AdminError(400, `missing ${kindNames[kind]} id`);
     const key = formatKey({ kind, id, parent });
@@ -123,13 +141,43 @@ export class ResourceWriter {
         if (!force) this.#refuseUsed({ kind, id, parent });
         const owned = kind === 'consumers' ? [...index.keys(`${key}/credentials/`)] : [];
         const operations = [key, ...owned].map((gone): Operation => ({ type: 'delete', key: gone }));
-        const result = await this.#commit(operations, key, entry.modifiedIndex);
+        const result = await this.#commit(operations, [{ key, modifiedIndex: entry.modifiedIndex }], origin);
         if (result.ok) return result.revision;
       }
       throw new AdminError(503, `too many concurrent changes of [${shownKey(key)}]`);
     });
     await this.#publish(revision);
     return key;
+  }
+
+  /**
+   * Brings resources back to how they were right after `revision`: all that differ, or those at and under the keys `only`; in
+   * one commit, or not at all. `ifMatch` names the store's revision. `dryRun`: only judges.
+   */
+  async rollback(
+    revision: number,
+    { only, dryRun, ifMatch }: { only: readonly string[]; dryRun: boolean; ifMatch: IfMatch },
+    origin: Origin,
+  ): Promise<RolledBack> {
+    const { index } = this.#deps;
+    const done = await this.#serialise(async (): Promise<RolledBack> => {
+      for (let attempt = 0; attempt < attempts; attempt++) {
+        requireRevision(ifMatch, index.revision);
+        const plan = await planRollback(this.#deps, revision, only);
+        await judgeRollback(this.#deps, revision, plan);
+        for (const { after } of plan) if (after?.['update_time'] !== undefined) touch(after);
+        if (dryRun || plan.length === 0) return { revision: index.revision, changes: plan };
+        const operations = plan.map(({ key, after }): Operation =>
+          after === undefined ? { type: 'delete', key } : { type: 'put', key, value: JSON.stringify(after) },
+        );
+        const preconditions = plan.map(({ key, before }) => ({ key, modifiedIndex: before?.modifiedIndex ?? 0 }));
+        const result = await this.#commit(operations, preconditions, origin);
+        if (result.ok) return { revision: result.revision, changes: plan };
+      }
+      throw new AdminError(503, 'too many concurrent changes of what is to be rolled back');
+    });
+    if (!dryRun && done.changes.length > 0) await this.#publish(done.revision);
+    return done;
   }
 
   async #write(task: () => Promise<Written & { revision: number }>): Promise<Written> {
@@ -143,6 +191,7 @@ export class ResourceWriter {
     key: ResourceKey,
     ifMatch: IfMatch,
     next: (previous: Entry | undefined) => JsonObject,
+    origin: Origin,
   ): Promise<Written & { revision: number }> {
     const text = formatKey(key);
     for (let attempt = 0; attempt < attempts; attempt++) {
@@ -152,7 +201,8 @@ export class ResourceWriter {
       await this.#checkSurroundings(key, value);
       if (key.kind !== 'plugin_metadata') setTimes(value, previous && parseStored(previous.value));
       const operation: Operation = { type: 'put', key: text, value: JSON.stringify(value) };
-      const result = await this.#commit([operation], text, previous?.modifiedIndex ?? 0);
+      const modifiedIndex = previous?.modifiedIndex ?? 0;
+      const result = await this.#commit([operation], [{ key: text, modifiedIndex }], origin);
       const entry = result.ok ? result.entries[0] : undefined;
       if (result.ok && entry) return { created: previous === undefined, entry, revision: result.revision };
     }
@@ -195,10 +245,14 @@ export class ResourceWriter {
     }
   }
 
-  async #commit(operations: readonly Operation[], key: string, modifiedIndex: number): Promise<CommitResult> {
+  async #commit(
+    operations: readonly Operation[],
+    preconditions: readonly Precondition[],
+    origin: Origin,
+  ): Promise<CommitResult> {
     const { store, index } = this.#deps;
     if (!store.writable) throw new AdminError(405, 'the configuration comes from a file: change it there');
-    const result = await store.commit(operations, [{ key, modifiedIndex }]);
+    const result = await store.commit(operations, preconditions, origin);
     if (result.ok) {
       const written = new Map(result.entries.map((entry) => [entry.key, entry]));
       index.apply(

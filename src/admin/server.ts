@@ -6,6 +6,7 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } f
 import { AdminError } from './admin-error.ts';
 import { registerAuth, type AuthOptions } from './auth.ts';
 import { registerCors } from './cors.ts';
+import { registerHistoryRoutes } from './history-routes.ts';
 import { registerOpenapi, type DescribedRoute } from './openapi.ts';
 import { registerPluginRoutes } from './plugin-routes.ts';
 import { ResourceIndex } from './resource-index.ts';
@@ -57,6 +58,7 @@ export function createAdminServer(deps: AdminDeps): FastifyInstance {
 
   const writer = new ResourceWriter({ ...deps, index, publish: (n) => deps.publish(n) });
   registerResourceRoutes(server, { store: deps.store, registry: deps.registry, writer });
+  registerHistoryRoutes(server, { store: deps.store, registry: deps.registry, writer });
   registerPluginRoutes(server, deps.registry);
   registerSchemaRoutes(server, deps.registry);
   registerOpenapi(server, deps.version, routes);

@@ -6,7 +6,13 @@ import type { JsonObject } from '../resources/resource.ts';
  * create_time is the one of `previous`, the resource that is replaced.
  */
 export function setTimes(value: JsonObject, previous: JsonObject | undefined): void {
-  const now = Math.floor(Date.now() / 1000);
+  const now = touch(value);
   value['create_time'] = previous?.['create_time'] ?? now;
+}
+
+/** It is changed now; returns when that is. */
+export function touch(value: JsonObject): number {
+  const now = Math.floor(Date.now() / 1000);
   value['update_time'] = now;
+  return now;
 }

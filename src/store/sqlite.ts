@@ -137,7 +137,7 @@ class SqliteStore implements Store {
   /** A small step at a time, so that no write waits long. */
   #pruneLater(history: SqliteHistory, afterMs: number): void {
     this.#pruning = setTimeout(() => {
-      history
+      void history
         .prune()
         .catch((error: unknown) => {
           this.#hooks.onError(`the history could not be shortened: ${String(error)}`);

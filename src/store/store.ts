@@ -98,6 +98,8 @@ export interface HistoryState {
   readonly oldest: number;
   readonly newest: number;
   readonly values: ReadonlyMap<string, string | undefined> | undefined;
+  /** Keys whose value holds a secret that no key of the keyring opens. */
+  readonly unopened?: ReadonlySet<string>;
 }
 
 export interface Store {

@@ -13,11 +13,21 @@ export interface LoadResult {
   readonly p99Ms: number;
 }
 
+/** What is asked for; by default what all systems of the first scenarios serve. */
+export interface Asked {
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** Loads 127.0.0.1:port for some seconds. Fails if any answer was not 2xx or any connection broke. */
-export async function load(port: number, seconds: number, target = REQUEST_PATH): Promise<LoadResult> {
-  const headers = Object.entries(REQUEST_HEADERS).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
+export async function load(port: number, seconds: number, asked: Asked = {}): Promise<LoadResult> {
+  const { path = REQUEST_PATH } = asked;
+  const headers = Object.entries(asked.headers ?? REQUEST_HEADERS).flatMap(([name, value]) => [
+    '-H',
+    `${name}: ${value}`,
+  ]);
   const wrk = ['wrk', '-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`, '--latency', ...headers];
-  const url = `http://127.0.0.1:${port}${target}`;
+  const url = `http://127.0.0.1:${port}${path}`;
   const { stdout } = await promisify(execFile)('taskset', ['-c', String(LOAD_CORE), ...wrk, url]);
   return parseWrk(stdout);
 }

@@ -2,7 +2,7 @@
  * `npm run bench`: the figures, with the peers beside, on one machine in one run. Loopback only.
  *
  *   npm run bench                              everything, 5 rounds of 5 seconds
- *   npm run bench -- --only proxy,churn        some scenarios: proxy, churn, admin, start, idle
+ *   npm run bench -- --only proxy,churn        some scenarios: proxy, auth, churn, admin, start, idle
  *   npm run bench -- --rounds 9 --seconds 10
  *   npm run bench -- --quick                   a round of a second at a tenth of the sizes: that it works, not figures
  *   npm run bench -- --record                  also puts the tables into bench/README.md
@@ -14,6 +14,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { installRequirements, type Requirement } from '../test/services/requirements.ts';
 import { adminWrites } from './admin-writes.ts';
+import { auth } from './auth.ts';
 import { killChildren } from './child.ts';
 import { churn } from './churn.ts';
 import { table } from './figures.ts';
@@ -23,7 +24,7 @@ import { proxy } from './proxy.ts';
 import type { Report, Scenario } from './scenario.ts';
 import { startTime } from './start-time.ts';
 
-const scenarios: readonly Scenario[] = [proxy, churn, adminWrites, startTime, idle];
+const scenarios: readonly Scenario[] = [proxy, auth, churn, adminWrites, startTime, idle];
 
 const REQUIREMENTS: readonly Requirement[] = [
   { command: 'nginx', package: 'nginx-light' },

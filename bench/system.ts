@@ -1,6 +1,7 @@
 /** What all measured systems have in common: one URL to load, one process tree to account. */
+import type { Asked } from './load.ts';
 
-export interface System {
+export interface System extends Asked {
   readonly name: string;
   /** What it does, for the table's legend. */
   readonly what: string;
@@ -13,7 +14,7 @@ export interface RunningSystem {
   stop(): Promise<void>;
 }
 
-/** Every system gets this request: the path is in the middle of the 10,000 routes, the key is its consumer's. */
+/** Every system gets this request where it asks for no other: the path is in the middle of the 10,000 routes, the key is its consumer's. */
 export const TARGET = 5_000;
 
 export function routePath(index: number): string {

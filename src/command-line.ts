@@ -4,6 +4,7 @@ import { parseExplainArguments } from './explain/request.ts';
 import { renderReport } from './explain/render.ts';
 import type { ExplainReport } from './explain/report.ts';
 import { runHash } from './hash-command.ts';
+import { runHistory, runRollback } from './history-command.ts';
 import { check, start, type StartOptions } from './main.ts';
 import { readSettings } from './settings/read-settings.ts';
 import { SettingsError } from './settings/settings.ts';
@@ -14,12 +15,16 @@ const usage = `gatewright ${version}: an API gateway that authenticates callers 
   gatewright start   [--config FILE] [--data-dir DIR] [--resources FILE]
   gatewright check   [--config FILE] [--resources FILE]
   gatewright explain [METHOD] URL [-H 'Name: value']... [--from ADDRESS] [--config FILE]
+  gatewright history [REVISION] [--resource KEY] [--who NAME] [--since TIME] [--until TIME] [--limit N] [--json]
+  gatewright rollback REVISION [--resource KEY]... [--dry-run] [--if-revision N] [--json]
   gatewright hash    [--key] [--algorithm argon2id|scrypt|sha256] < SECRET
   gatewright --version
 
   --config FILE     settings in the format of APISIX's config.yaml (default: conf/config.yaml where it exists)
   --data-dir DIR    where the embedded store and the admin key are kept (default: ./data)
   --resources FILE  standalone: apisix.yaml or apisix.json
+  --resource KEY    routes/1, consumers/jack (with its credentials), routes (all of them)
+  --if-revision N   only where nothing was changed since revision N
   --key             hash a key for key-auth (PREFIX.SECRET), not a password for basic-auth
 `;
 
@@ -34,6 +39,10 @@ export async function run(args: readonly string[]): Promise<number> {
         return await check(startOptions(rest));
       case 'explain':
         return await runExplain(rest);
+      case 'history':
+        return await runHistory(rest);
+      case 'rollback':
+        return await runRollback(rest);
       case 'hash':
         return await runHash(rest);
       case '--version':

@@ -11,6 +11,7 @@ import { createStatusServer } from './control/status-server.ts';
 import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { Feed } from './feed.ts';
 import { nodeMetrics } from './gateway-metrics.ts';
+import { announceAdmin, forgetAdmin } from './history/admin-address.ts';
 import { createLogger, type Logger } from './observability/error-log.ts';
 import type { MetricsSnapshot } from './observability/metrics.ts';
 import type { PluginRegistry } from './plugins/registry.ts';
@@ -53,6 +54,7 @@ export async function start(options: StartOptions): Promise<number> {
       log.warn('store', { message });
     },
   });
+  forgetAdmin(settings.dataDir);
   const store = withEncryption(opened, settings, registry, log);
   const { key: madeKey, keys } = adminKeys(settings);
 
@@ -90,7 +92,9 @@ export async function start(options: StartOptions): Promise<number> {
     },
   );
   const servers: { close(): Promise<void> }[] = [];
+  let withdraw: (() => void) | undefined;
   const stop = async (): Promise<void> => {
+    withdraw?.();
     await Promise.all([workers.stop(), ...servers.map((server) => server.close())]);
     monitor.dispose();
     secrets.dispose();
@@ -116,6 +120,7 @@ export async function start(options: StartOptions): Promise<number> {
       await admin.listen({ host: listen.ip, port: listen.port }).catch((error: unknown) => {
         throw new Error(listenMessage(listen, error as Error), { cause: error });
       });
+      withdraw = announceAdmin(settings.dataDir, listen.ip, admin.server.address(), log);
     }
     if (settings.control !== undefined) {
       servers.push(await serve(createControlServer({ store, workers, monitor, registry }), settings.control));
@@ -196,7 +201,7 @@ async function drain(pieces: AsyncIterable<unknown>): Promise<void> {
 /** APISIX keeps its settings in conf/config.yaml under the working directory. */
 const defaultConfigFile = 'conf/config.yaml';
 
-function load(options: StartOptions): { settings: Settings; warnings: readonly string[] } {
+export function load(options: StartOptions): { settings: Settings; warnings: readonly string[] } {
   const configFile = options.configFile ?? (existsSync(defaultConfigFile) ? defaultConfigFile : undefined);
   const { settings, warnings } = readSettings({ configFile, dataDir: options.dataDir, env: process.env });
   const { resourcesFile } = options;
@@ -215,19 +220,19 @@ function role({ role: name, tls }: Settings): Partial<Settings> {
   return name === 'control_plane' ? { workers: 0, listen: [], tls: { ...tls, enabled: false } } : {};
 }
 
-function registryOf(settings: Settings, log: Logger): PluginRegistry {
+export function registryOf(settings: Settings, log: Logger): PluginRegistry {
   const { registry, missing } = createEnabledRegistry(settings);
   if (missing.length > 0)
     log.warn('plugins that the settings list and that do not exist here', { plugins: missing.join(' ') });
   return registry;
 }
 
-function storeKind(settings: Settings): StoreKind {
+export function storeKind(settings: Settings): StoreKind {
   switch (settings.store) {
     case 'sqlite':
-      return { kind: 'sqlite', dataDir: settings.dataDir };
+      return { kind: 'sqlite', dataDir: settings.dataDir, history: settings.history };
     case 'memory':
-      return { kind: 'memory' };
+      return { kind: 'memory', history: settings.history };
     default:
       return {
         kind: 'yaml',
@@ -247,7 +252,7 @@ function adminKeys(settings: Settings): { key: string | undefined; keys: readonl
 const publishedKeyring = ['qeddd145sfvddff3', 'edd1c9f0985e76a2'];
 
 /** Secret fields are encrypted where the settings give a keyring. A file that a person writes stays as it is. */
-function withEncryption(store: Store, settings: Settings, registry: PluginRegistry, log: Logger): Store {
+export function withEncryption(store: Store, settings: Settings, registry: PluginRegistry, log: Logger): Store {
   const { enabled, keyring } = settings.dataEncryption;
   if (!enabled || keyring.length === 0 || !store.writable) return store;
   if (publishedKeyring.includes(keyring[0] ?? ''))

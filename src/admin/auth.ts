@@ -14,6 +14,8 @@ export interface AdminKey {
   readonly name: string;
   readonly key: string;
   readonly role: 'admin' | 'viewer';
+  /** Known to this process alone, which then asks itself: the request comes from no address. */
+  readonly local?: boolean;
 }
 
 export interface AuthOptions {
@@ -36,9 +38,9 @@ export function adminKeyOf(request: FastifyRequest): AdminKey {
 
 /** What the history says of a request's change; the name of its key, never the key. `action`: default: its method. */
 export function originOf(request: FastifyRequest, action: string = request.method): Origin {
-  const { name } = adminKeyOf(request);
-  const { remoteAddress } = request.socket;
-  return { who: name === '' ? 'no key' : name, address: remoteAddress === '' ? undefined : remoteAddress, action };
+  const { name, local } = adminKeyOf(request);
+  const address = local === true ? undefined : request.socket.remoteAddress;
+  return { who: name === '' ? 'no key' : name, address, action };
 }
 
 export function registerAuth(server: FastifyInstance, options: AuthOptions): void {

@@ -165,7 +165,7 @@ export class ResourceWriter {
         requireRevision(ifMatch, index.revision);
         const plan = await planRollback(this.#deps, revision, only);
         await judgeRollback(this.#deps, revision, plan);
-        for (const { after } of plan) if (after?.['update_time'] !== undefined) touch(after);
+        for (const { after } of plan) if (after !== undefined) touch(after);
         if (dryRun || plan.length === 0) return { revision: index.revision, changes: plan };
         const operations = plan.map(({ key, after }): Operation =>
           after === undefined ? { type: 'delete', key } : { type: 'put', key, value: JSON.stringify(after) },

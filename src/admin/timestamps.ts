@@ -6,13 +6,16 @@ import type { JsonObject } from '../resources/resource.ts';
  * create_time is the one of `previous`, the resource that is replaced.
  */
 export function setTimes(value: JsonObject, previous: JsonObject | undefined): void {
-  const now = touch(value);
+  const now = seconds();
   value['create_time'] = previous?.['create_time'] ?? now;
+  value['update_time'] = now;
 }
 
-/** It is changed now; returns when that is. */
-export function touch(value: JsonObject): number {
-  const now = Math.floor(Date.now() / 1000);
-  value['update_time'] = now;
-  return now;
+/** It is changed now; what says when it was made stays. */
+export function touch(value: JsonObject): void {
+  if (value['update_time'] !== undefined) value['update_time'] = seconds();
+}
+
+function seconds(): number {
+  return Math.floor(Date.now() / 1000);
 }

@@ -212,6 +212,12 @@ export const keys = {
     'The plugins that may be used; the list replaces the default one.',
     'every built-in one that APISIX enables, but `public-api`',
   ),
+  plugin_dirs: key(
+    texts,
+    [],
+    "Directories of the user's own plugins (docs/plugins-in-typescript.md), relative to this file's directory.",
+    'none',
+  ),
   plugin_attr: key(attributes, {}, 'Attributes of plugins, by name.', 'none'),
   'plugin_attr.prometheus.enable_export_server': key(flag, true, 'Metrics on a port of their own.'),
   'plugin_attr.prometheus.export_addr.ip': key(address, '127.0.0.1', 'Address of the metrics.'),
@@ -280,9 +286,33 @@ export const keys = {
   'nginx_config.http.upstream.keepalive_requests': key(integer(1), 1000, 'Requests on one upstream connection.'),
   'nginx_config.http.upstream.keepalive_timeout': key(time, 60_000, 'How long an idle upstream connection is kept.'),
 
+  'gatewright.history.entries': key(
+    integer(0),
+    10_000,
+    'How many changes of resources are remembered, for `gatewright history`; 0: none.',
+  ),
+  'gatewright.history.days': key(integer(1), 90, 'How long a change is remembered.'),
+  'gatewright.history.size': key(size, 64 * 1024 * 1024, 'How much room the remembered values take.', '64m'),
+  'gatewright.functions.directory': key(
+    text,
+    'functions',
+    'Where functions of `custom-auth` lie: `NAMESPACE/NAME.ts`; relative to the working directory.',
+  ),
+  'gatewright.functions.memory': key(size, 67_108_864, 'What one function may take, in each worker.', '64m'),
+  'gatewright.functions.stall_timeout': key(
+    time,
+    3000,
+    'A function that keeps its thread busy for longer is ended, and started anew.',
+  ),
   'gatewright.limits.header_size': key(size, 32_768, 'Largest request head.', '32k'),
   'gatewright.limits.header_count': key(integer(1), 200, 'Most header fields in a request.'),
   'gatewright.limits.keepalive_requests': key(integer(0), 0, 'Requests on one client connection; 0: no limit.'),
+  'gatewright.verdicts.size': key(
+    size,
+    8_388_608,
+    'For the verdicts that `custom-auth`, `forward-auth` and `opa` keep, in all workers together.',
+    '8m',
+  ),
 } as const;
 
 export type KeyName = keyof typeof keys;

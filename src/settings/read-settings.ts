@@ -202,7 +202,21 @@ function buildSettings(
       prefix: get('plugin_attr.prometheus.metric_prefix'),
     },
     plugins: get('plugins'),
+    pluginDirs: get('plugin_dirs').map((dir) =>
+      resolve(source.configFile === undefined ? '.' : dirname(source.configFile), dir),
+    ),
     pluginAttributes: get('plugin_attr'),
+    history: {
+      entries: get('gatewright.history.entries'),
+      days: get('gatewright.history.days'),
+      bytes: get('gatewright.history.size'),
+    },
+    functions: {
+      directory: get('gatewright.functions.directory'),
+      memoryBytes: get('gatewright.functions.memory'),
+      stallMs: get('gatewright.functions.stall_timeout'),
+    },
+    verdictBytes: get('gatewright.verdicts.size'),
     dataEncryption: buildEncryption(document, values),
     accessLog: {
       enabled: get('nginx_config.http.enable_access_log') && accessLogFile !== 'off',

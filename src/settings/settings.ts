@@ -152,12 +152,27 @@ export interface Settings {
 
   /** As listed; undefined: the default list. Resolve with `enabledPlugins`. */
   readonly plugins: readonly string[] | undefined;
+  /** Directories of plugin files, absolute. */
+  readonly pluginDirs: readonly string[];
   /** Plugin name → its attributes, as given. */
   readonly pluginAttributes: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** How much of what was changed is remembered; entries 0: nothing. */
+  readonly history: { readonly entries: number; readonly days: number; readonly bytes: number };
   readonly dataEncryption: { readonly enabled: boolean; readonly keyring: readonly string[] };
 
   readonly accessLog: AccessLogSettings;
   readonly errorLog: { readonly level: LogLevel };
+  /** Functions of the operator that decide about requests. */
+  readonly functions: {
+    /** Absolute, or relative to the working directory. */
+    readonly directory: string;
+    /** What one may take, in each worker. */
+    readonly memoryBytes: number;
+    /** How long one may keep its thread from answering. */
+    readonly stallMs: number;
+  };
+  /** For verdicts of outside authorisers, in all workers together. */
+  readonly verdictBytes: number;
   /** Names of environment variables that resources may refer to (`$ENV://NAME`), as given. */
   readonly envs: readonly string[];
 }

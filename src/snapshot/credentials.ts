@@ -1,6 +1,8 @@
 /**
  * Consumers and their credentials, indexed by auth plugin and index key: what authentication looks up in O(1).
  * A consumer's or credential's change touches its own entries alone.
+ *
+ * They are held as JSON text and compiled when they are first presented: of 100,000 consumers few call at once.
  */
 import { ConfigError } from '../errors/gateway-error.ts';
 import type { AuthenticatedConsumer } from '../plugin/exchange.ts';
@@ -11,16 +13,42 @@ import type { Credential } from '../resources/credential.ts';
 import { defaultsOf } from '../resources/defaults.ts';
 import type { PluginConfigs } from '../resources/resource.ts';
 
+/** A consumer, or one of its credentials. Replaced, never changed, when the resource is. */
+class Holder {
+  readonly text: string;
+  /** Itself where it is a consumer. */
+  readonly consumer: Holder;
+  readonly credentialId: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly expiresAt: number | undefined;
+  #identity: AuthenticatedConsumer | undefined;
+
+  constructor(text: string, credential?: { of: Holder; id: string; expires: number | undefined }) {
+    this.text = text;
+    this.consumer = credential?.of ?? this;
+    this.credentialId = credential?.id;
+    this.expiresAt = credential?.expires === undefined ? undefined : credential.expires * 1000;
+  }
+
+  /** Who is attached to a request. A consumer's resource is one object for all its credentials. */
+  get identity(): AuthenticatedConsumer {
+    this.#identity ??= identity(
+      this.consumer === this ? (JSON.parse(this.text) as Consumer) : this.consumer.identity.resource,
+      this.credentialId,
+    );
+    return this.#identity;
+  }
+}
+
+/** What a holder turned into when it was first presented. */
+interface Presented extends IndexedCredential {
+  readonly holder: Holder;
+}
+
 interface Owned {
   readonly plugin: string;
   readonly indexKey: string;
-  readonly credential: IndexedCredential;
-}
-
-interface ConsumerEntry {
-  readonly resource: Consumer;
-  readonly anonymous: AuthenticatedConsumer;
-  owned: Owned[];
+  readonly state: unknown;
 }
 
 export type FindPlugin = (name: string) => AnyPlugin | undefined;
@@ -31,16 +59,19 @@ const noLabels: Readonly<Record<string, string>> = Object.freeze({});
 export type OnContested = (plugin: string, usernames: readonly string[]) => void;
 
 export class CredentialTable {
-  readonly #byPlugin = new Map<string, Map<string, IndexedCredential>>();
+  readonly #byPlugin = new Map<string, Map<string, Holder | Presented>>();
   /**
    * Plugin and index key → its owners, where there is more than one. The Admin API refuses a second one, but two references
    * to secrets may turn out to be the same, and a store may have been written by others. Who comes last must not win.
    */
-  readonly #contested = new Map<string, Set<IndexedCredential>>();
+  readonly #contested = new Map<string, Set<Holder>>();
   readonly #onContested: OnContested;
-  readonly #consumers = new Map<string, ConsumerEntry>();
+  readonly #consumers = new Map<string, Holder>();
   /** Username → credential id → resource; kept while the consumer is missing, too (order of arrival is free). */
-  readonly #credentials = new Map<string, Map<string, { readonly resource: Credential; owned: Owned[] }>>();
+  readonly #credentials = new Map<
+    string,
+    Map<string, { readonly resource: Credential; readonly holder: Holder | undefined }>
+  >();
   readonly #findPlugin: FindPlugin;
 
   constructor(findPlugin: FindPlugin, onContested: OnContested = () => undefined) {
@@ -54,22 +85,21 @@ export class CredentialTable {
     return {
       find: (key) => {
         const found = index.get(key);
-        return found?.expiresAt === undefined || Date.now() < found.expiresAt ? found : undefined;
+        if (found?.expiresAt !== undefined && Date.now() >= found.expiresAt) return undefined;
+        return found instanceof Holder ? this.#present(plugin, key, found) : found;
       },
       expired: (key) => Date.now() >= (index.get(key)?.expiresAt ?? Infinity),
-      consumer: (username) => this.#consumers.get(username)?.anonymous,
+      consumer: (username) => this.#consumers.get(username)?.identity,
     };
   }
 
-  /** Throws ConfigError, and leaves the old consumer in place then. */
-  putConsumer(username: string, resource: Consumer): void {
-    const compiled = this.#compile(resource.plugins, identity(resource, undefined), undefined);
-    this.#drop(this.#consumers.get(username)?.owned);
-    this.#consumers.set(username, {
-      resource,
-      anonymous: identity(resource, undefined),
-      owned: this.#insert(compiled),
-    });
+  /** `text`: the resource's JSON. Throws ConfigError, and leaves the old consumer in place then. */
+  putConsumer(username: string, resource: Consumer, text = JSON.stringify(resource)): void {
+    const holder = new Holder(text);
+    const owned = this.#compile(resource.plugins);
+    this.#drop(this.#consumers.get(username));
+    this.#consumers.set(username, holder);
+    this.#insert(holder, owned);
     const credentials = this.#credentials.get(username);
     // The credentials carry the consumer's identity: group, labels and custom id may have changed.
     if (credentials !== undefined)
@@ -77,78 +107,89 @@ export class CredentialTable {
   }
 
   removeConsumer(username: string): void {
-    this.#drop(this.#consumers.get(username)?.owned);
+    this.#drop(this.#consumers.get(username));
     this.#consumers.delete(username);
-    for (const credential of this.#credentials.get(username)?.values() ?? []) {
-      this.#drop(credential.owned);
-      credential.owned = [];
+    const credentials = this.#credentials.get(username);
+    if (credentials === undefined) return;
+    for (const [id, { resource, holder }] of credentials) {
+      this.#drop(holder);
+      credentials.set(id, { resource, holder: undefined });
     }
   }
 
   putCredential(username: string, id: string, resource: Credential): void {
     const consumer = this.#consumers.get(username);
-    const compiled =
+    const holder =
       consumer === undefined
-        ? []
-        : this.#compile(resource.plugins, identity(consumer.resource, id), resource.expires_at);
+        ? undefined
+        : new Holder(JSON.stringify(resource), { of: consumer, id, expires: resource.expires_at });
+    const owned = holder === undefined ? [] : this.#compile(resource.plugins);
     let credentials = this.#credentials.get(username);
     if (credentials === undefined)
       this.#credentials.set(
         username,
-        (credentials = new Map<string, { readonly resource: Credential; owned: Owned[] }>()),
+        (credentials = new Map<string, { readonly resource: Credential; readonly holder: Holder | undefined }>()),
       );
-    this.#drop(credentials.get(id)?.owned);
-    credentials.set(id, { resource, owned: this.#insert(compiled) });
+    this.#drop(credentials.get(id)?.holder);
+    credentials.set(id, { resource, holder });
+    if (holder !== undefined) this.#insert(holder, owned);
   }
 
   removeCredential(username: string, id: string): void {
     const credentials = this.#credentials.get(username);
-    this.#drop(credentials?.get(id)?.owned);
+    this.#drop(credentials?.get(id)?.holder);
     credentials?.delete(id);
     if (credentials?.size === 0) this.#credentials.delete(username);
   }
 
-  #index(plugin: string): Map<string, IndexedCredential> {
+  #index(plugin: string): Map<string, Holder | Presented> {
     let index = this.#byPlugin.get(plugin);
-    if (index === undefined) this.#byPlugin.set(plugin, (index = new Map<string, IndexedCredential>()));
+    if (index === undefined) this.#byPlugin.set(plugin, (index = new Map<string, Holder | Presented>()));
     return index;
   }
 
-  /** `expires`: seconds since 1970. */
-  #compile(plugins: PluginConfigs | undefined, consumer: AuthenticatedConsumer, expires: number | undefined): Owned[] {
-    const expiresAt = expires === undefined ? undefined : expires * 1000;
-    const compiled = [];
+  /** From now on this very object is found, until the resource changes. */
+  #present(plugin: string, key: string, holder: Holder): Presented | undefined {
+    const owned = this.#ownedBy(holder).find((one) => one.plugin === plugin && one.indexKey === key);
+    if (owned === undefined) return undefined;
+    const presented = { consumer: holder.identity, state: owned.state, expiresAt: holder.expiresAt, holder };
+    this.#index(plugin).set(key, presented);
+    return presented;
+  }
+
+  /** As it was compiled when it was put: the same text gives the same keys. */
+  #ownedBy(holder: Holder): Owned[] {
+    return this.#compile((JSON.parse(holder.text) as { plugins?: PluginConfigs }).plugins);
+  }
+
+  #compile(plugins: PluginConfigs | undefined): Owned[] {
+    const compiled: Owned[] = [];
     for (const [name, config] of Object.entries(plugins ?? {})) {
       const plugin = this.#findPlugin(name);
       const definition = plugin?.credential;
       // A credential with a secret that nobody could read matches nothing, whatever the plugin makes of it.
       if (definition === undefined || findReference(config) !== undefined) continue;
-      let result;
       try {
         if (plugin?.consumerSchema !== undefined) defaultsOf(plugin.consumerSchema)(config);
-        result = definition.compile(config);
+        const { indexKey, state } = definition.compile(config) as { indexKey: string; state: unknown };
+        compiled.push({ plugin: name, indexKey, state });
       } catch (error) {
         throw new ConfigError(`plugin ${name}: ${error instanceof Error ? error.message : String(error)}`, {
           cause: error,
         });
       }
-      compiled.push({
-        plugin: name,
-        indexKey: result.indexKey,
-        credential: { consumer, state: result.state as unknown, expiresAt },
-      });
     }
     return compiled;
   }
 
-  #insert(compiled: Owned[]): Owned[] {
-    for (const { plugin, indexKey, credential } of compiled) {
+  #insert(holder: Holder, owned: readonly Owned[]): void {
+    for (const { plugin, indexKey } of owned) {
       const index = this.#index(plugin);
       const place = `${plugin}\0${indexKey}`;
-      const owner = index.get(indexKey);
+      const owner = holderOf(index.get(indexKey));
       let owners = this.#contested.get(place);
       if (owner === undefined && owners === undefined) {
-        index.set(indexKey, credential);
+        index.set(indexKey, holder);
         continue;
       }
       if (owners === undefined) {
@@ -158,25 +199,29 @@ export class CredentialTable {
         // One change of a file may hand a key over: then it is settled when the change has been applied.
         setImmediate(() => {
           const now = this.#contested.get(place);
-          if (now !== undefined) this.#onContested(plugin, [...now].map(({ consumer }) => consumer.username).sort());
+          if (now !== undefined) this.#onContested(plugin, [...now].map((one) => one.identity.username).sort());
         });
       }
-      owners.add(credential);
+      owners.add(holder);
     }
-    return compiled;
   }
 
-  #drop(owned: readonly Owned[] | undefined): void {
-    for (const { plugin, indexKey, credential } of owned ?? []) {
+  #drop(holder: Holder | undefined): void {
+    if (holder === undefined) return;
+    for (const { plugin, indexKey } of this.#ownedBy(holder)) {
       const index = this.#index(plugin);
-      if (index.get(indexKey) === credential) index.delete(indexKey);
+      if (holderOf(index.get(indexKey)) === holder) index.delete(indexKey);
       const place = `${plugin}\0${indexKey}`;
       const owners = this.#contested.get(place);
-      if (owners?.delete(credential) !== true || owners.size > 1) continue;
+      if (owners?.delete(holder) !== true || owners.size > 1) continue;
       this.#contested.delete(place);
       for (const last of owners) index.set(indexKey, last);
     }
   }
+}
+
+function holderOf(found: Holder | Presented | undefined): Holder | undefined {
+  return found instanceof Holder ? found : found?.holder;
 }
 
 function identity(resource: Consumer, credentialId: string | undefined): AuthenticatedConsumer {

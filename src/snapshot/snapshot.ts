@@ -145,7 +145,7 @@ export class Snapshot {
         this.#setOrDelete(this.#consumerGroups, id, value as { plugins: PluginConfigs } | undefined);
         break;
       case 'consumers':
-        this.#applyConsumer(id, credentialId, value);
+        this.#applyConsumer(id, credentialId, value, text);
         break;
       case 'global_rules':
         this.#applyGlobalRule(id, value as { plugins?: PluginConfigs } | undefined, problem);
@@ -223,13 +223,18 @@ export class Snapshot {
     }
   }
 
-  #applyConsumer(username: string, credentialId: string | undefined, value: ResourceFields | undefined): void {
+  #applyConsumer(
+    username: string,
+    credentialId: string | undefined,
+    value: ResourceFields | undefined,
+    text: string | undefined,
+  ): void {
     const { credentials } = this.#options;
     if (credentialId !== undefined) {
       if (value === undefined) credentials.removeCredential(username, credentialId);
       else credentials.putCredential(username, credentialId, value as Credential);
     } else if (value === undefined) credentials.removeConsumer(username);
-    else credentials.putConsumer(username, value as Consumer);
+    else credentials.putConsumer(username, value as Consumer, text);
   }
 
   #applyGlobalRule(id: string, rule: { plugins?: PluginConfigs } | undefined, problem: string | undefined): void {

@@ -9,6 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { compileAddressMatcher } from './address/cidr.ts';
 import { observeProxy } from './gateway-metrics.ts';
 import { explain } from './explain/explain.ts';
+import { FunctionHost, listedEnvironment } from './functions/function-host.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import { createAccessLog } from './observability/access-log.ts';
 import { createLogger } from './observability/error-log.ts';
@@ -19,6 +20,7 @@ import type { PluginDeps } from './plugin/plugin.ts';
 import { ResourcePool, WorkerSignals } from './plugin/shared-resources.ts';
 import { compileVariable } from './plugin/variables.ts';
 import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
+import { VerdictCache } from './plugin/verdict-cache/verdict-cache.ts';
 import { createDeadlines } from './proxy/http1/deadlines.ts';
 import { WriteQueue } from './proxy/http1/write-queue.ts';
 import { Certificates } from './proxy/listener/certificates.ts';
@@ -40,12 +42,15 @@ const lastFlushMs = 700;
 
 const port = parentPort;
 if (port === null) throw new Error('worker.ts runs as a worker thread');
-const { settings, number, counterMemory } = workerData as {
+const { settings, number, counterMemory, verdictMemory, runnerPaths } = workerData as {
   settings: Settings;
   number: number;
   counterMemory: CounterMemory;
 };
 const send = (message: FromWorker): void => {
+  verdictMemory: SharedArrayBuffer;
+  /** Sockets of the runners that run, by name. */
+  runnerPaths: ReadonlyMap<string, string>;
   port.postMessage(message);
 };
 
@@ -81,6 +86,12 @@ const shared = new ResourcePool();
 const signals = new WorkerSignals();
 const http = createHttpClients({ shared, log, trustedCertificateFile: settings.tls.trustedCertificateFile });
 
+const functions = new FunctionHost({
+  ...settings.functions,
+  env: listedEnvironment(settings.envs, process.env),
+  log: log.child({ plugin: 'functions' }),
+});
+const verdicts = new VerdictCache(verdictMemory, number);
 const pluginDeps = (name: string, scope: string): PluginDeps => ({
   credentials: credentials.indexOf(name),
   scope,
@@ -99,6 +110,8 @@ const pluginDeps = (name: string, scope: string): PluginDeps => ({
   },
 });
 
+  functions,
+  verdicts,
 const snapshot = new Snapshot({
   routerMode: settings.router,
   plugins: { find: (name) => registry.get(name), deps: pluginDeps },

@@ -10,6 +10,7 @@ import type { MetricsSnapshot } from './observability/metrics.ts';
 import type { Logger } from './observability/error-log.ts';
 import type { HealthMessage } from './proxy/upstream/health/health-view.ts';
 import { createCounterMemory, releaseWorker, type CounterMemory } from './plugin/counters/counters.ts';
+import { createVerdictMemory, VerdictControl } from './plugin/verdict-cache/verdict-cache.ts';
 import type { PassiveOutcome } from './proxy/upstream/health/health-monitor.ts';
 import type { Settings } from './settings/settings.ts';
 import type { SnapshotChange, SnapshotError } from './snapshot/snapshot.ts';
@@ -55,6 +56,9 @@ const defaultEntry = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : '
 export class Workers {
   readonly #options: WorkersOptions;
   readonly #counterMemory: CounterMemory;
+  readonly #verdictMemory: SharedArrayBuffer;
+  readonly #runnerPaths = new Map<string, string>();
+  readonly verdicts: VerdictControl;
   readonly #handles = new Set<Handle>();
   readonly #waiting = new Set<{ revision: number; resolve: () => void }>();
   readonly #replies = new Map<number, (message: FromWorker) => void>();
@@ -66,6 +70,8 @@ export class Workers {
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#counterMemory = createCounterMemory(options.settings.workers);
+    this.#verdictMemory = createVerdictMemory(options.settings.verdictBytes);
+    this.verdicts = new VerdictControl(this.#verdictMemory);
   }
 
   /** Resolves when every worker listens; rejects with the reason of the first that cannot. */
@@ -169,7 +175,13 @@ export class Workers {
   async #spawn(number: number): Promise<void> {
     const { settings, log } = this.#options;
     const thread = new Worker(this.#options.entry ?? defaultEntry, {
-      workerData: { settings, number, counterMemory: this.#counterMemory },
+      workerData: {
+        settings,
+        number,
+        counterMemory: this.#counterMemory,
+        verdictMemory: this.#verdictMemory,
+        runnerPaths: this.#runnerPaths,
+      },
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
       name: `gatewright-${number}`,
     });
@@ -272,6 +284,7 @@ export class Workers {
     }, restartDelayMs).unref();
   }
 
+    this.verdicts.releaseWorker(handle.number);
   #replace(number: number): void {
     this.#spawn(number).catch((error: unknown) => {
       this.#options.log.error('worker could not be given the configuration', { worker: number, error: String(error) });

@@ -17,6 +17,15 @@ export type {
   MatchedRoute,
   UpstreamRequest,
 } from './exchange.ts';
+export type { FunctionContext, VerificationAnswer, VerificationEvent } from './authorizer/verification-event.ts';
+export {
+  checkReference,
+  FunctionError,
+  type FunctionErrorCode,
+  type FunctionHandle,
+  type FunctionReference,
+  type Functions,
+} from './functions.ts';
 export { compileHeaderOperations, fieldText, headerValuesSchema, type HeaderOperations } from './header-operations.ts';
 export {
   HttpClientError,

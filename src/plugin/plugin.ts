@@ -6,8 +6,11 @@
 import type { JsonSchema } from '../resources/resource.ts';
 import type { Counters } from './counters/counters.ts';
 import type { AuthenticatedConsumer, Exchange } from './exchange.ts';
+import type { Runners } from './runners/runners.ts';
+import type { Functions } from './functions.ts';
 import type { HttpClients } from './http-client/http-client.ts';
 import type { SharedResources, WorkerEvents } from './shared-resources.ts';
+import type { VerdictCache } from './verdict-cache/verdict-cache.ts';
 
 export interface Reply {
   readonly status: number;
@@ -58,6 +61,12 @@ export interface PluginDeps<CredentialState = unknown> {
   readonly events: WorkerEvents;
   /** Clients for asking other servers, with mutual TLS. */
   readonly http: HttpClients;
+  /** The operator's own functions, each in a thread of its own. */
+  readonly functions: Functions;
+  /** What outside authorisers decided, shared by all workers. */
+  readonly verdicts: VerdictCache;
+  /** Plugin runners: processes beside the gateway that judge requests in other languages. */
+  readonly runners: Runners;
   /** The other plugins, for one that runs them or exposes their APIs. */
   readonly plugins: PluginAccess;
 }

@@ -201,6 +201,8 @@ function inertDeps(name: string, registry: PluginRegistry) {
     plugins: {
       get: (other: string) => registry.get(other) as never,
       list: () => registry.list() as never,
+    functions: { acquire: () => ({ ...(unused('functions') as object), release: nothing }) as never },
+    verdicts: unused('verdicts') as never,
       deps: (other: string): never => inertDeps(other, registry) as never,
     },
   };

@@ -339,6 +339,32 @@ function buildAdmin(document: SettingsDocument, values: Values): Settings['admin
 function buildEncryption(document: SettingsDocument, values: Values): Settings['dataEncryption'] {
   const keyring = values.get('apisix.data_encryption.keyring');
   for (const [index, key] of keyring.entries()) {
+function buildRunners(document: SettingsDocument, { get }: Values): RunnersSettings {
+  const command = get('ext-plugin.cmd');
+  const path = get('ext-plugin.path_for_test');
+  if (command !== undefined && path !== undefined) {
+    const at = ['ext-plugin', 'path_for_test'];
+    throw new SettingsError(document.file, document.lineOf(at), formatPath(at), bothGiven);
+  }
+  const socket = path === undefined ? undefined : resolve(path);
+  const plugins = get('ext-plugin.plugins');
+  const unnamed = command === undefined && socket === undefined ? [] : [{ name: defaultRunner, command, socket, plugins }];
+  const named = get('ext-plugin.runners').map((runner) => ({
+    ...runner,
+    socket: runner.socket === undefined ? undefined : resolve(runner.socket),
+  }));
+  return {
+    runners: [...unnamed, ...named],
+    connectTimeoutMs: get('ext-plugin.connect_timeout'),
+    timeoutMs: get('ext-plugin.timeout'),
+    startTimeoutMs: get('ext-plugin.start_timeout'),
+    stopTimeoutMs: get('ext-plugin.stop_timeout'),
+    confExpireMs: get('ext-plugin.conf_expire_time'),
+    maxConnections: get('ext-plugin.connections'),
+    maxBodyBytes: get('ext-plugin.body_size'),
+  };
+}
+
     if (Buffer.byteLength(key) !== 16) {
       const path = ['apisix', 'data_encryption', 'keyring', index];
       throw new SettingsError(document.file, document.lineOf(path), formatPath(path), 'expected 16 characters');

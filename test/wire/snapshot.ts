@@ -4,6 +4,8 @@ import type { PluginDeps } from '../../src/plugin/plugin.ts';
 import { createHttpClients } from '../../src/plugin/http-client/client.ts';
 import { createLocalCounters } from '../../src/plugin/counters/counters.ts';
 import { ResourcePool, TestMetrics, WorkerSignals } from '../../src/plugin/testing/index.ts';
+import { FunctionHost } from '../../src/functions/function-host.ts';
+import { createLocalVerdicts } from '../../src/plugin/verdict-cache/verdict-cache.ts';
 import { createRegistry } from '../../src/plugins/registry.ts';
 import type { AnyPlugin } from '../../src/plugin/plugin.ts';
 import { createNameResolver } from '../../src/proxy/upstream/discovery/name-resolver.ts';
@@ -27,6 +29,8 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
   const log = { error: () => undefined, warn: () => undefined, info: () => undefined };
   const http = createHttpClients({ shared, log });
   const deps = (name: string, scope: string): PluginDeps => ({
+  const functions = new FunctionHost({ directory: 'functions', memoryBytes: 67_108_864, stallMs: 3000, env: {}, log });
+  const verdicts = createLocalVerdicts();
     credentials: credentials.indexOf(name),
     scope,
     metadata: () => metadata.get(name),
@@ -37,6 +41,8 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
     shared,
     http,
     events,
+    functions,
+    verdicts,
     plugins: {
       get: (other) => registry.get(other),
       list: () => registry.list(),

@@ -11,7 +11,9 @@ import type { AuthenticatedConsumer } from '../exchange.ts';
 import type { AnyPlugin, IndexedCredential, Plugin, PluginDeps } from '../plugin.ts';
 import { createHttpClients } from '../http-client/client.ts';
 import { ResourcePool, WorkerSignals } from '../shared-resources.ts';
+import { FunctionError, type Functions } from '../functions.ts';
 import { TestMetrics } from './metrics.ts';
+import { createLocalVerdicts, type VerdictCache } from '../verdict-cache/verdict-cache.ts';
 
 export interface HarnessOptions {
   /** username → its credential for this plugin; undefined: a consumer without one. */
@@ -24,6 +26,9 @@ export interface HarnessOptions {
   readonly counters?: Counters;
   readonly shared?: ResourcePool;
   readonly events?: WorkerSignals;
+  /** Default: none is there. */
+  readonly functions?: Functions;
+  readonly verdicts?: VerdictCache;
   readonly scope?: string;
   /** The plugin's metadata resource. */
   readonly metadata?: Readonly<Record<string, unknown>>;
@@ -41,6 +46,14 @@ export interface Harness<State> {
 /** A consumer as an auth plugin would attach it. */
 export function testConsumer(username: string, fields: Partial<AuthenticatedConsumer> = {}): AuthenticatedConsumer {
   const resource: Consumer = { username };
+const noFunctions: Functions = {
+  acquire: () => ({
+    revision: () => '',
+    call: () => Promise.reject(new FunctionError('missing', 'no function directory')),
+    release: () => undefined,
+  }),
+};
+
   return {
     username,
     groupId: undefined,
@@ -111,6 +124,8 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
     events: options.events ?? new WorkerSignals(),
     metadata: () => options.metadata,
     attributes: options.attributes ?? {},
+    functions: options.functions ?? noFunctions,
+    verdicts: options.verdicts ?? createLocalVerdicts(),
     log,
     metrics,
     plugins: {

@@ -11,11 +11,15 @@ export type ToWorker =
   | { readonly type: 'health'; readonly message: HealthMessage }
   | { readonly type: 'metrics'; readonly id: number }
   | { readonly type: 'explain'; readonly id: number; readonly request: ExplainRequest }
+  /** The plugin runner of that name listens at `path` from now on; undefined: it is gone. */
+  | { readonly type: 'runner'; readonly id: number; readonly name: string; readonly path: string | undefined }
   | { readonly type: 'reopen-logs' }
   /** Stop accepting, finish what is in flight within `timeoutMs`, exit. */
   | { readonly type: 'stop'; readonly timeoutMs: number };
 
 export type FromWorker =
+  /** No call is with the runner's former process any more. */
+  | { readonly type: 'runner-moved'; readonly id: number }
   | { readonly type: 'applied'; readonly revision: number; readonly errors: readonly SnapshotError[] }
   | { readonly type: 'listening' }
   | { readonly type: 'listen-failed'; readonly setting: string; readonly message: string }

@@ -17,10 +17,11 @@ import { createMetrics } from './observability/metrics.ts';
 import { openCounters, type CounterMemory } from './plugin/counters/counters.ts';
 import { createHttpClients } from './plugin/http-client/client.ts';
 import type { PluginDeps } from './plugin/plugin.ts';
+import { noRunners } from './plugin/runners/runners.ts';
 import { ResourcePool, WorkerSignals } from './plugin/shared-resources.ts';
 import { compileVariable } from './plugin/variables.ts';
-import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { VerdictCache } from './plugin/verdict-cache/verdict-cache.ts';
+import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { createDeadlines } from './proxy/http1/deadlines.ts';
 import { WriteQueue } from './proxy/http1/write-queue.ts';
 import { Certificates } from './proxy/listener/certificates.ts';
@@ -30,6 +31,7 @@ import { createNameResolver } from './proxy/upstream/discovery/name-resolver.ts'
 import { createHealthView } from './proxy/upstream/health/health-view.ts';
 import { ConnectionPool } from './proxy/upstream/pool.ts';
 import { createProxyLog } from './proxy-log.ts';
+import type { WorkerRunners } from './runners/runners.ts';
 import type { Settings } from './settings/settings.ts';
 import { CredentialTable } from './snapshot/credentials.ts';
 import { Snapshot } from './snapshot/snapshot.ts';
@@ -46,11 +48,11 @@ const { settings, number, counterMemory, verdictMemory, runnerPaths } = workerDa
   settings: Settings;
   number: number;
   counterMemory: CounterMemory;
-};
-const send = (message: FromWorker): void => {
   verdictMemory: SharedArrayBuffer;
   /** Sockets of the runners that run, by name. */
   runnerPaths: ReadonlyMap<string, string>;
+};
+const send = (message: FromWorker): void => {
   port.postMessage(message);
 };
 
@@ -84,14 +86,20 @@ const certificates = new Certificates(
 const counters = openCounters(counterMemory, number);
 const shared = new ResourcePool();
 const signals = new WorkerSignals();
-const http = createHttpClients({ shared, log, trustedCertificateFile: settings.tls.trustedCertificateFile });
-
 const functions = new FunctionHost({
   ...settings.functions,
   env: listedEnvironment(settings.envs, process.env),
   log: log.child({ plugin: 'functions' }),
 });
 const verdicts = new VerdictCache(verdictMemory, number);
+const http = createHttpClients({ shared, log, trustedCertificateFile: settings.tls.trustedCertificateFile });
+
+// Loaded where there is one, and only then.
+const runners: WorkerRunners =
+  settings.runners.runners.length === 0
+    ? { ...noRunners, moved: () => Promise.resolve(), close: () => undefined }
+    : (await import('./runners/runners.ts')).createRunners(settings.runners, runnerPaths);
+
 const pluginDeps = (name: string, scope: string): PluginDeps => ({
   credentials: credentials.indexOf(name),
   scope,
@@ -102,7 +110,10 @@ const pluginDeps = (name: string, scope: string): PluginDeps => ({
   counters,
   shared,
   http,
+  functions,
+  verdicts,
   events: signals,
+  runners,
   plugins: {
     get: (other) => registry.get(other),
     list: () => registry.list(),
@@ -110,8 +121,6 @@ const pluginDeps = (name: string, scope: string): PluginDeps => ({
   },
 });
 
-  functions,
-  verdicts,
 const snapshot = new Snapshot({
   routerMode: settings.router,
   plugins: { find: (name) => registry.get(name), deps: pluginDeps },
@@ -206,6 +215,7 @@ function stop(timeoutMs: number): void {
   const finish = (): void => {
     for (const connection of proxy.connections) connection.destroy();
     pool.close();
+    runners.close();
     accessLog?.close();
     deadlines.dispose();
     process.exit(0);
@@ -249,6 +259,11 @@ port.on('message', (message: ToWorker) => {
       accessLog?.reopen();
       signals.reopen((error) => {
         log.error('a log file cannot be opened anew', { error: String(error) });
+      });
+      break;
+    case 'runner':
+      void runners.moved(message.name, message.path).then(() => {
+        send({ type: 'runner-moved', id: message.id });
       });
       break;
     case 'stop':

@@ -149,6 +149,17 @@ export class Workers {
     return reply.report;
   }
 
+  /** Tells the workers where a plugin runner listens; resolves when none of them has a call with its former process. */
+  async moveRunner(name: string, path: string | undefined): Promise<void> {
+    if (path === undefined) this.#runnerPaths.delete(name);
+    else this.#runnerPaths.set(name, path);
+    const told = [...this.#handles].map((handle) =>
+      // A call may take longer than a worker may owe an answer.
+      this.#ask(handle, (id) => ({ type: 'runner', id, name, path }), post),
+    );
+    await Promise.all(told);
+  }
+
   reopenLogs(): void {
     for (const handle of this.#handles) post(handle, { type: 'reopen-logs' });
   }
@@ -263,6 +274,9 @@ export class Workers {
         this.#answered(handle);
         this.#replies.get(message.id)?.(message);
         break;
+      case 'runner-moved':
+        this.#replies.get(message.id)?.(message);
+        break;
       default:
     }
   }
@@ -270,6 +284,7 @@ export class Workers {
   #onExit(handle: Handle, code: number): void {
     this.#handles.delete(handle);
     releaseWorker(this.#counterMemory, handle.number);
+    this.verdicts.releaseWorker(handle.number);
     clearTimeout(handle.patience);
     handle.onPiece?.();
     this.#settle();
@@ -284,7 +299,6 @@ export class Workers {
     }, restartDelayMs).unref();
   }
 
-    this.verdicts.releaseWorker(handle.number);
   #replace(number: number): void {
     this.#spawn(number).catch((error: unknown) => {
       this.#options.log.error('worker could not be given the configuration', { worker: number, error: String(error) });
@@ -330,7 +344,13 @@ export class Workers {
     }
   }
 
-  #ask(handle: Handle, message: (id: number) => ToWorker): Promise<FromWorker | undefined> {
+  #ask(
+    handle: Handle,
+    message: (id: number) => ToWorker,
+    sendTo = (to: Handle, what: ToWorker): void => {
+      this.#expect(to, what);
+    },
+  ): Promise<FromWorker | undefined> {
     const id = this.#nextId++;
     return new Promise((resolve) => {
       const done = (reply: FromWorker | undefined): void => {
@@ -343,7 +363,7 @@ export class Workers {
       };
       this.#replies.set(id, done);
       handle.thread.once('exit', onExit);
-      this.#expect(handle, message(id));
+      sendTo(handle, message(id));
     });
   }
 }

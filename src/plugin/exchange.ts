@@ -99,6 +99,8 @@ export interface Exchange {
   readonly params: ReadonlyMap<string, string>;
   /** Reads the whole body once; further calls return the same bytes. Rejects with GatewayError REQUEST_BODY_TOO_LARGE. */
   body(maxBytes: number): Promise<Uint8Array>;
+  /** What goes upstream in the body's place. Only after `body` has resolved: the client's bytes are read to their end first. */
+  replaceBody(body: Uint8Array): void;
 
   /** Hears each piece of the request's body as it goes by; the bytes are valid during the call alone. Keeps nothing back. */
   observeBody(observe: (piece: Uint8Array) => void): void;

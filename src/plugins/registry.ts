@@ -11,6 +11,8 @@ import { basicAuth } from './basic-auth/index.ts';
 import { consumerRestriction } from './consumer-restriction/index.ts';
 import { cors } from './cors/index.ts';
 import { csrf } from './csrf/index.ts';
+import { extPluginPostReq } from './ext-plugin-post-req/index.ts';
+import { extPluginPreReq } from './ext-plugin-pre-req/index.ts';
 import { fileLogger } from './file-logger/index.ts';
 import { hmacAuth } from './hmac-auth/index.ts';
 import { httpLogger } from './http-logger/index.ts';
@@ -37,6 +39,7 @@ import { uriBlocker } from './uri-blocker/index.ts';
 export const builtInPlugins: readonly AnyPlugin[] = [
   realIp,
   requestId,
+  extPluginPreReq,
   cors,
   ipRestriction,
   uaRestriction,
@@ -62,6 +65,7 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   prometheus,
   httpLogger,
   fileLogger,
+  extPluginPostReq,
 ];
 
 export interface PluginRegistry {

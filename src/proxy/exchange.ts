@@ -240,6 +240,13 @@ export class ProxyExchange implements Exchange {
     return (this.#body ??= this.#readBody(maxBytes));
   }
 
+  replaceBody(body: Uint8Array): void {
+    if (this.connection.hasBody && this.bufferedBody === undefined)
+      throw new TypeError('replaceBody before the body was read');
+    this.bufferedBody = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    this.#body = Promise.resolve(this.bufferedBody);
+  }
+
   observeBody(observe: (piece: Uint8Array) => void): void {
     if (this.bufferedBody !== undefined) observe(this.bufferedBody);
     else (this.#bodyObservers ??= []).push(observe);

@@ -30,6 +30,8 @@ export interface PluginRegistry {
   list(): Iterable<CheckablePlugin>;
   /** `plugin_attr.<name>` of the settings; none where it is absent. */
   attributes?(name: string): Readonly<Record<string, unknown>>;
+  /** The plugins' `deps.runners`, which knows the runners of the settings and calls none. */
+  readonly runners?: unknown;
   /** The plugins' `deps.http`, which checks options and sends nothing. */
   readonly http?: unknown;
 }
@@ -177,6 +179,9 @@ function unused(what: string): object {
   );
 }
 
+/** Where nothing is known of runners, each is taken to be there. */
+const anyRunner = { session: () => unused('runners'), maxBodyBytes: 0 };
+
 /** What a plugin's `compile` is given here: it fits PluginDeps, finds no one, logs and counts nothing. */
 type InertDeps = ReturnType<typeof inertDeps>;
 
@@ -196,13 +201,14 @@ function inertDeps(name: string, registry: PluginRegistry) {
     counters: unused('counters') as never,
     shared: { acquire },
     http: (registry.http ?? unused('http')) as never,
+    functions: { acquire: () => ({ ...(unused('functions') as object), release: nothing }) as never },
+    verdicts: unused('verdicts') as never,
     events: { onReopen: () => nothing, onStop: () => nothing },
+    runners: (registry.runners ?? anyRunner) as never,
     // Whole plugins in truth, which this module may not name.
     plugins: {
       get: (other: string) => registry.get(other) as never,
       list: () => registry.list() as never,
-    functions: { acquire: () => ({ ...(unused('functions') as object), release: nothing }) as never },
-    verdicts: unused('verdicts') as never,
       deps: (other: string): never => inertDeps(other, registry) as never,
     },
   };

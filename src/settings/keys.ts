@@ -18,6 +18,7 @@ import {
   type Kind,
 } from './kinds.ts';
 import { address, adminKeys, listenAddress, listenList, workerCount } from './listen.ts';
+import { command, runnersByName, socketPath } from './runners.ts';
 
 export interface Key<T = unknown, D = unknown> {
   readonly kind: Kind<T>;
@@ -224,6 +225,38 @@ export const keys = {
   'plugin_attr.prometheus.export_addr.port': key(port, 9091, 'Port of the metrics.'),
   'plugin_attr.prometheus.export_uri': key(uriPath, '/apisix/prometheus/metrics', 'Path of the metrics.'),
   'plugin_attr.prometheus.metric_prefix': key(metricPrefix, 'apisix_', "What every metric's name starts with."),
+
+  'ext-plugin.cmd': key(
+    command,
+    undefined,
+    'Program and arguments of the plugin runner, which is started, watched and stopped with the gateway (docs/runners.md).',
+    'none',
+  ),
+  'ext-plugin.path_for_test': key(
+    socketPath,
+    undefined,
+    'Unix socket of a plugin runner that runs already, instead of `ext-plugin.cmd`.',
+    'none',
+  ),
+  'ext-plugin.plugins': key(
+    nullable(texts),
+    undefined,
+    'The plugins of that runner: configuration that names another one is refused.',
+    'not known',
+  ),
+  'ext-plugin.runners': key(
+    runnersByName,
+    [],
+    'More runners, by name: each a mapping with `cmd` or `path_for_test`, and `plugins`.',
+    'none',
+  ),
+  'ext-plugin.timeout': key(time, 5000, 'What a runner may take for one call.'),
+  'ext-plugin.connect_timeout': key(time, 1000, 'How long a connection to a runner may take.'),
+  'ext-plugin.start_timeout': key(time, 10_000, 'How long a runner that was started may take to listen.'),
+  'ext-plugin.stop_timeout': key(time, 1000, 'How long a runner may take to end before it is killed.'),
+  'ext-plugin.conf_expire_time': key(time, 3_600_000, 'How long a runner keeps a configuration, as it is told.'),
+  'ext-plugin.connections': key(integer(1), 512, 'Connections to one runner, in each worker.'),
+  'ext-plugin.body_size': key(size, 8_388_608, 'Largest body that is handed to a runner; the protocol ends at 16m.', '8m'),
 
   'nginx_config.worker_processes': key(
     workerCount,

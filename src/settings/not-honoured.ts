@@ -69,7 +69,6 @@ export const notHonoured: Readonly<Record<string, NotHonoured>> = {
   'deployment.role_data_plane.control_plane': { reason: notYet },
   discovery: { reason: notYet },
   graphql: { reason: notYet },
-  'ext-plugin': { reason: 'external plugin runners are not available yet' },
   stream_plugins: { reason: 'TCP and UDP are not proxied' },
   wasm: { reason: notYet },
   xrpc: { reason: 'TCP and UDP are not proxied' },

@@ -11,10 +11,12 @@ import { keys, type KeyName, type KeyValue } from './keys.ts';
 import { isMapping, type KindContext } from './kinds.ts';
 import type { ListenEntry } from './listen.ts';
 import { notHonoured, notYetInEffect } from './not-honoured.ts';
+import { bothGiven, defaultRunner } from './runners.ts';
 import {
   SettingsError,
   type Address,
   type Listener,
+  type RunnersSettings,
   type Settings,
   type SettingsSource,
   type TlsSettings,
@@ -217,6 +219,7 @@ function buildSettings(
       stallMs: get('gatewright.functions.stall_timeout'),
     },
     verdictBytes: get('gatewright.verdicts.size'),
+    runners: buildRunners(document, values),
     dataEncryption: buildEncryption(document, values),
     accessLog: {
       enabled: get('nginx_config.http.enable_access_log') && accessLogFile !== 'off',
@@ -336,9 +339,6 @@ function buildAdmin(document: SettingsDocument, values: Values): Settings['admin
   };
 }
 
-function buildEncryption(document: SettingsDocument, values: Values): Settings['dataEncryption'] {
-  const keyring = values.get('apisix.data_encryption.keyring');
-  for (const [index, key] of keyring.entries()) {
 function buildRunners(document: SettingsDocument, { get }: Values): RunnersSettings {
   const command = get('ext-plugin.cmd');
   const path = get('ext-plugin.path_for_test');
@@ -365,6 +365,9 @@ function buildRunners(document: SettingsDocument, { get }: Values): RunnersSetti
   };
 }
 
+function buildEncryption(document: SettingsDocument, values: Values): Settings['dataEncryption'] {
+  const keyring = values.get('apisix.data_encryption.keyring');
+  for (const [index, key] of keyring.entries()) {
     if (Buffer.byteLength(key) !== 16) {
       const path = ['apisix', 'data_encryption', 'keyring', index];
       throw new SettingsError(document.file, document.lineOf(path), formatPath(path), 'expected 16 characters');

@@ -95,6 +95,33 @@ export interface PrometheusSettings {
   readonly prefix: string;
 }
 
+/** A plugin runner: started by the gateway, or one that runs already. */
+export interface RunnerSettings {
+  readonly name: string;
+  /** Program and arguments; undefined: it runs already, and listens on `socket`. */
+  readonly command: readonly string[] | undefined;
+  readonly socket: string | undefined;
+  /** The plugins that it has; undefined: not known, whatever it says is taken. */
+  readonly plugins: readonly string[] | undefined;
+}
+
+export interface RunnersSettings {
+  readonly runners: readonly RunnerSettings[];
+  readonly connectTimeoutMs: number;
+  /** For one call, without what the gateway itself takes to answer the runner's questions. */
+  readonly timeoutMs: number;
+  /** Until a runner that was started accepts connections. */
+  readonly startTimeoutMs: number;
+  /** Between SIGTERM and SIGKILL. */
+  readonly stopTimeoutMs: number;
+  /** How long a runner keeps a configuration. */
+  readonly confExpireMs: number;
+  /** To one runner, in each worker. */
+  readonly maxConnections: number;
+  /** Largest request or response body that is handed to a runner. */
+  readonly maxBodyBytes: number;
+}
+
 export interface Settings {
   /** The file they were read from; undefined: defaults only. */
   readonly configFile: string | undefined;
@@ -158,6 +185,7 @@ export interface Settings {
   readonly pluginAttributes: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** How much of what was changed is remembered; entries 0: nothing. */
   readonly history: { readonly entries: number; readonly days: number; readonly bytes: number };
+  readonly runners: RunnersSettings;
   readonly dataEncryption: { readonly enabled: boolean; readonly keyring: readonly string[] };
 
   readonly accessLog: AccessLogSettings;

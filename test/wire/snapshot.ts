@@ -1,11 +1,12 @@
 /** Resources as a person would write them → a snapshot as a worker has it: checked, defaults filled in, all built-in plugins. */
 import { compileVariable } from '../../src/plugin/variables.ts';
 import type { PluginDeps } from '../../src/plugin/plugin.ts';
+import { noRunners } from '../../src/plugin/runners/runners.ts';
 import { createHttpClients } from '../../src/plugin/http-client/client.ts';
 import { createLocalCounters } from '../../src/plugin/counters/counters.ts';
-import { ResourcePool, TestMetrics, WorkerSignals } from '../../src/plugin/testing/index.ts';
 import { FunctionHost } from '../../src/functions/function-host.ts';
 import { createLocalVerdicts } from '../../src/plugin/verdict-cache/verdict-cache.ts';
+import { ResourcePool, TestMetrics, WorkerSignals } from '../../src/plugin/testing/index.ts';
 import { createRegistry } from '../../src/plugins/registry.ts';
 import type { AnyPlugin } from '../../src/plugin/plugin.ts';
 import { createNameResolver } from '../../src/proxy/upstream/discovery/name-resolver.ts';
@@ -28,9 +29,9 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
   const events = new WorkerSignals();
   const log = { error: () => undefined, warn: () => undefined, info: () => undefined };
   const http = createHttpClients({ shared, log });
-  const deps = (name: string, scope: string): PluginDeps => ({
   const functions = new FunctionHost({ directory: 'functions', memoryBytes: 67_108_864, stallMs: 3000, env: {}, log });
   const verdicts = createLocalVerdicts();
+  const deps = (name: string, scope: string): PluginDeps => ({
     credentials: credentials.indexOf(name),
     scope,
     metadata: () => metadata.get(name),
@@ -40,9 +41,10 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
     counters,
     shared,
     http,
-    events,
     functions,
     verdicts,
+    events,
+    runners: noRunners,
     plugins: {
       get: (other) => registry.get(other),
       list: () => registry.list(),

@@ -88,7 +88,7 @@ export class TestExchange implements Exchange {
   readonly reason = undefined;
   readonly dryRun: boolean;
   readonly context = new Map<string, Json | object>();
-  readonly #body: Uint8Array;
+  #body: Uint8Array;
   #consumer: AuthenticatedConsumer | undefined;
 
   constructor(init: TestExchangeInit = {}) {
@@ -163,6 +163,10 @@ export class TestExchange implements Exchange {
     this.remoteAddress = address;
     if (port !== undefined) this.remotePort = port;
   }
+  replaceBody(body: Uint8Array): void {
+    this.#body = body;
+  }
+
   body(): Promise<Uint8Array> {
     return Promise.resolve(this.#body);
   }

@@ -9,11 +9,12 @@ import { compileSchema } from '../../resources/validator.ts';
 import { createLocalCounters, type Counters } from '../counters/counters.ts';
 import type { AuthenticatedConsumer } from '../exchange.ts';
 import type { AnyPlugin, IndexedCredential, Plugin, PluginDeps } from '../plugin.ts';
+import { noRunners, type Runners } from '../runners/runners.ts';
 import { createHttpClients } from '../http-client/client.ts';
-import { ResourcePool, WorkerSignals } from '../shared-resources.ts';
 import { FunctionError, type Functions } from '../functions.ts';
-import { TestMetrics } from './metrics.ts';
+import { ResourcePool, WorkerSignals } from '../shared-resources.ts';
 import { createLocalVerdicts, type VerdictCache } from '../verdict-cache/verdict-cache.ts';
+import { TestMetrics } from './metrics.ts';
 
 export interface HarnessOptions {
   /** username → its credential for this plugin; undefined: a consumer without one. */
@@ -25,10 +26,12 @@ export interface HarnessOptions {
   readonly metrics?: TestMetrics;
   readonly counters?: Counters;
   readonly shared?: ResourcePool;
-  readonly events?: WorkerSignals;
   /** Default: none is there. */
   readonly functions?: Functions;
   readonly verdicts?: VerdictCache;
+  readonly events?: WorkerSignals;
+  /** Default: none. */
+  readonly runners?: Runners;
   readonly scope?: string;
   /** The plugin's metadata resource. */
   readonly metadata?: Readonly<Record<string, unknown>>;
@@ -43,9 +46,6 @@ export interface Harness<State> {
   readonly logged: string[];
 }
 
-/** A consumer as an auth plugin would attach it. */
-export function testConsumer(username: string, fields: Partial<AuthenticatedConsumer> = {}): AuthenticatedConsumer {
-  const resource: Consumer = { username };
 const noFunctions: Functions = {
   acquire: () => ({
     revision: () => '',
@@ -54,6 +54,9 @@ const noFunctions: Functions = {
   }),
 };
 
+/** A consumer as an auth plugin would attach it. */
+export function testConsumer(username: string, fields: Partial<AuthenticatedConsumer> = {}): AuthenticatedConsumer {
+  const resource: Consumer = { username };
   return {
     username,
     groupId: undefined,
@@ -121,11 +124,12 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
     counters: options.counters ?? createLocalCounters(),
     shared,
     http: createHttpClients({ shared, log }),
-    events: options.events ?? new WorkerSignals(),
-    metadata: () => options.metadata,
-    attributes: options.attributes ?? {},
     functions: options.functions ?? noFunctions,
     verdicts: options.verdicts ?? createLocalVerdicts(),
+    events: options.events ?? new WorkerSignals(),
+    runners: options.runners ?? noRunners,
+    metadata: () => options.metadata,
+    attributes: options.attributes ?? {},
     log,
     metrics,
     plugins: {

@@ -2,6 +2,7 @@
  * What the gateway knows of a field name: its lower-case form and whether it means something to a proxy.
  * Looked up once for each field of each message; the names seen so far are kept (bounded), so that a lookup is one Map hit.
  */
+import { identityHeaders } from '../../plugin/identity-headers.ts';
 
 /** Why a field name is special. Hop-by-hop fields are never forwarded (RFC 9110 §7.6.1). */
 export const FieldKind = {
@@ -58,12 +59,7 @@ const special = new Map<string, FieldKind>([
   ['x-forwarded-scheme', FieldKind.forwardedOther],
   ['x-forwarded-server', FieldKind.forwardedOther],
   ['x-forwarded-ssl', FieldKind.forwardedOther],
-  ['x-consumer-username', FieldKind.identity],
-  ['x-consumer-custom-id', FieldKind.identity],
-  ['x-consumer-group-id', FieldKind.identity],
-  ['x-consumer-groups', FieldKind.identity],
-  ['x-credential-identifier', FieldKind.identity],
-  ['x-userinfo', FieldKind.identity],
+  ...identityHeaders.map((name) => [name, FieldKind.identity] as const),
   ['server', FieldKind.server],
   ['date', FieldKind.date],
 ]);

@@ -31,3 +31,74 @@ export async function createCertificate(...names: readonly string[]): Promise<Ce
     await rm(directory, { recursive: true });
   }
 }
+
+/** A CA of tests, whose certificates are signed at run time. */
+export interface Authority extends Certificate {
+  /** Its certificate and those above it, without the root: what a server or client sends after its own. */
+  readonly chain: string;
+  issue(options?: IssueOptions): Promise<Certificate>;
+  /** An authority below this one. */
+  intermediate(name: string): Promise<Authority>;
+}
+
+export interface IssueOptions {
+  /** Common name. */
+  readonly name?: string;
+  /** DNS names or addresses. */
+  readonly names?: readonly string[];
+  /** Was valid for a day, a year ago. */
+  readonly expired?: boolean;
+  /** `rsa`: 2048 bits; by default P-256. */
+  readonly key?: 'ec' | 'rsa';
+}
+
+export async function createAuthority(name: string): Promise<Authority> {
+  return authority(await sign({ name, ca: true }, undefined), '');
+}
+
+function authority(own: Certificate, chain: string): Authority {
+  return {
+    ...own,
+    chain,
+    issue: (options = {}) => sign({ ...options, ca: false }, own),
+    intermediate: async (name) => {
+      const below = await sign({ name, ca: true }, own);
+      return authority(below, `${below.cert}${chain}`);
+    },
+  };
+}
+
+/** `issuer` undefined: signs itself. */
+async function sign(options: IssueOptions & { ca: boolean }, issuer: Certificate | undefined): Promise<Certificate> {
+  const directory = await mkdtemp(join(tmpdir(), 'gatewright-'));
+  const file = (name: string): string => join(directory, name);
+  try {
+    const alternatives = (options.names ?? []).map((name) => `${/^[\d.]+$/.test(name) ? 'IP' : 'DNS'}:${name}`);
+    const extensions = [`basicConstraints=critical,CA:${options.ca}`];
+    if (options.ca) extensions.push('keyUsage=critical,keyCertSign');
+    if (alternatives.length > 0) extensions.push(`subjectAltName=${alternatives.join(',')}`);
+    const [from, to] = options.expired === true ? [-366, -365] : [-1, 2];
+    const day = (offset: number): string =>
+      new Date(Date.now() + offset * 86_400_000).toISOString().replace(/[-:T]|\.\d+/g, '');
+    await writeFile(file('database'), '');
+    await writeFile(
+      file('settings'),
+      `[req]\nprompt=no\ndistinguished_name=name\n[name]\nCN=${options.name ?? 'test'}\n[extensions]\n${extensions.join('\n')}\n` +
+        `[ca]\ndefault_ca=one\n[one]\ndatabase=${file('database')}\nnew_certs_dir=${directory}\nrand_serial=yes\ndefault_md=sha256\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n`,
+    );
+    const algorithm = options.key === 'rsa' ? ['rsa:2048'] : ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+    // prettier-ignore
+    await run('openssl', ['req', '-new', '-newkey', ...algorithm, '-nodes', '-config', file('settings'), '-keyout', file('key'), '-out', file('request')]);
+    if (issuer !== undefined) {
+      await writeFile(file('ca'), issuer.cert);
+      await writeFile(file('ca-key'), issuer.key);
+    }
+    const by =
+      issuer === undefined ? ['-selfsign', '-keyfile', file('key')] : ['-cert', file('ca'), '-keyfile', file('ca-key')];
+    // prettier-ignore
+    await run('openssl', ['ca', '-batch', '-notext', '-config', file('settings'), '-in', file('request'), '-out', file('cert'), '-extensions', 'extensions', '-startdate', day(from), '-enddate', day(to), ...by]);
+    return { cert: await readFile(file('cert'), 'utf8'), key: await readFile(file('key'), 'utf8') };
+  } finally {
+    await rm(directory, { recursive: true });
+  }
+}

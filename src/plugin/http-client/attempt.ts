@@ -17,17 +17,15 @@ export interface Outgoing {
   readonly maxResponseBytes: number;
 }
 
-export interface Attempt {
-  /** Rejects with HttpClientError. */
-  readonly response: Promise<HttpResponse>;
-  /** The answer had begun. */
-  readonly answered: () => boolean;
-}
-
-export function sendOnce(connection: Connection, outgoing: Outgoing): Attempt {
-  let status = 0;
+/** Rejects with HttpClientError. The connection stays the caller's; `progress` is told when the answer begins. */
+export function sendOnce(
+  connection: Connection,
+  outgoing: Outgoing,
+  progress: { answered: boolean },
+): Promise<HttpResponse> {
   const server = outgoing.url.host;
-  const response = new Promise<HttpResponse>((resolve, reject) => {
+  return new Promise((resolve, reject) => {
+    let status = 0;
     let fields: readonly string[] = [];
     let length = 0;
     const pieces: Uint8Array[] = [];
@@ -36,6 +34,8 @@ export function sendOnce(connection: Connection, outgoing: Outgoing): Attempt {
       onResponseStart: (controller, code) => {
         // RFC 9110 §15.2: interim answers come before the answer.
         if (code < 200) return;
+        progress.answered = true;
+        if (connection.connected !== undefined) connection.connected.asked = false;
         status = code;
         fields = rawFields(controller);
       },
@@ -51,27 +51,31 @@ export function sendOnce(connection: Connection, outgoing: Outgoing): Attempt {
         resolve(new ReceivedResponse(server, status, fields, Buffer.concat(pieces, length)));
       },
       onResponseError: (_controller, error) => {
-        const connected = connection.connected ?? { server, context: connection.context, asked: false };
-        reject(connectionFailure(error, connected, connection.connected !== undefined));
+        const { connected, context } = connection;
+        if (connected === undefined)
+          reject(connectionFailure(error, { server, context, asked: false, error: undefined }, false));
+        else
+          reject(
+            connectionFailure(error instanceof HttpClientError ? error : (connected.error ?? error), connected, true),
+          );
       },
     };
+    const options: Dispatcher.DispatchOptions & { servername: string } = {
+      method: outgoing.method,
+      path: `${outgoing.url.pathname}${outgoing.url.search}`,
+      headers: [...outgoing.headers],
+      reset: !outgoing.keepAlive,
+      // Or undici takes a Host header for it, and connects anew for each.
+      servername: outgoing.url.hostname,
+    };
+    if (outgoing.body !== undefined) options.body = outgoing.body;
     try {
-      connection.client.dispatch(
-        {
-          method: outgoing.method as Dispatcher.HttpMethod,
-          path: `${outgoing.url.pathname}${outgoing.url.search}`,
-          headers: [...outgoing.headers],
-          ...(outgoing.body === undefined ? {} : { body: outgoing.body }),
-          reset: !outgoing.keepAlive,
-        },
-        handler,
-      );
+      connection.client.dispatch(options, handler);
     } catch (cause) {
       // What undici finds in a request that we let pass.
       reject(new HttpClientError('INVALID_REQUEST', `${server}: the request cannot be sent`, { cause }));
     }
   });
-  return { response, answered: () => status !== 0 };
 }
 
 function tooLarge(server: string, maxBytes: number): HttpClientError {
@@ -79,7 +83,7 @@ function tooLarge(server: string, maxBytes: number): HttpClientError {
 }
 
 /** undici keeps the fields as they came, as bytes, beside the object that it makes of them. */
-function rawFields(controller: Dispatcher.DispatchController): string[] {
-  const raw = (controller.rawHeaders ?? []) as readonly (Buffer | string)[];
-  return raw.map((text) => (typeof text === 'string' ? text : text.toString('latin1')));
+function rawFields({ rawHeaders }: Dispatcher.DispatchController): string[] {
+  const texts: readonly (Buffer | string)[] = Array.isArray(rawHeaders) ? rawHeaders : [];
+  return texts.map((text) => (typeof text === 'string' ? text : text.toString('latin1')));
 }

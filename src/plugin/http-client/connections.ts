@@ -79,10 +79,13 @@ export class Connections {
   }
 
   #popIdle(origin: string): Connection | undefined {
-    for (let connection; (connection = this.#idle.get(origin)?.pop()) !== undefined; close(connection)) {
-      if (!connection.client.stats.connected) continue;
-      connection.reused = true;
-      return connection;
+    const idle = this.#idle.get(origin);
+    for (let connection; (connection = idle?.pop()) !== undefined;) {
+      if (connection.client.stats.connected) {
+        connection.reused = true;
+        return connection;
+      }
+      close(connection);
     }
     return undefined;
   }
@@ -98,7 +101,7 @@ export class Connections {
       const stay = idle.filter((connection) => !which(connection));
       if (stay.length > 0) this.#idle.set(origin, stay);
       else this.#idle.delete(origin);
-      for (const connection of idle) if (which(connection)) close(connection);
+      idle.filter(which).forEach(close);
     }
   }
 

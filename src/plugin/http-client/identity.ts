@@ -3,14 +3,13 @@
  * looked at again, so that a certificate that was renewed on the disk is used without a restart.
  * Invariant: a context is wholly of one moment's files; while new files do not fit together the last good context stays.
  */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { X509Certificate } from 'node:crypto';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import type { PluginLog } from '../plugin.ts';
 import { HttpClientError } from './http-client-error.ts';
 import type { CheckedOptions } from './options.ts';
-import { assertPair, type PemSource } from './pem-source.ts';
-import { readCertificates } from './pem.ts';
+import { certificatesOf, pairOf, privateKeyOf, textOf, type KeyPair, type PemSource } from './pem-source.ts';
 
 export interface TlsContext {
   readonly secure: SecureContext;
@@ -29,20 +28,20 @@ export class Identity {
   readonly #options: IdentityOptions;
   readonly #log: PluginLog;
   readonly #files: readonly PemSource[];
-  /** The authorities where the options name none. */
-  readonly #authorities: () => readonly string[] | PemSource;
+  /** undefined: the system's. */
+  readonly #authorities: PemSource | undefined;
   #context: TlsContext | undefined;
   /** What the files looked like when they were last read, whether they were good or not. */
   #seen = '';
   #checkedAt = -Infinity;
   #checking: Promise<TlsContext> | undefined;
 
+  /** `authorities`: where the options name none. */
   constructor(options: IdentityOptions, authorities: PemSource | undefined, log: PluginLog) {
     this.#options = options;
     this.#log = log;
-    const ca = options.ca ?? authorities;
-    this.#authorities = () => ca ?? systemAuthorities();
-    this.#files = [options.cert, options.key, options.verify ? ca : undefined].filter(
+    this.#authorities = options.ca ?? authorities;
+    this.#files = [options.cert, options.key, options.verify ? this.#authorities : undefined].filter(
       (source): source is PemSource => source?.kind === 'file',
     );
   }
@@ -84,51 +83,30 @@ export class Identity {
 
   async #read(): Promise<TlsContext> {
     const { verify, serverName, protocols } = this.#options;
-    const [cert, key] = await Promise.all([textOf(this.#options.cert), textOf(this.#options.key)]);
-    const certificate =
-      cert === undefined || key === undefined ? undefined : named('ssl_cert and ssl_key', () => assertPair(cert, key));
-    const authorities = verify ? await this.#readAuthorities() : [];
+    const pair = await this.#readPair();
     return {
       secure: createSecureContext({
-        ...(cert === undefined ? {} : { cert, key }),
-        ca: authorities,
+        ...(pair === undefined ? {} : { cert: pair.cert, key: pair.key }),
+        ca: verify ? await this.#readAuthorities() : [],
         minVersion: protocols.includes('TLSv1.2') ? 'TLSv1.2' : 'TLSv1.3',
         maxVersion: protocols.includes('TLSv1.3') ? 'TLSv1.3' : 'TLSv1.2',
       }),
       verify,
       serverName,
-      certificate,
+      certificate: pair?.certificate,
     };
   }
 
+  async #readPair(): Promise<KeyPair | undefined> {
+    const { cert, key } = this.#options;
+    if (cert === undefined || key === undefined) return undefined;
+    return pairOf(certificatesOf(cert, await textOf(cert)), privateKeyOf(key, await textOf(key)));
+  }
+
   async #readAuthorities(): Promise<string[]> {
-    const source = this.#authorities();
-    if (!('kind' in source)) return [...source];
-    const text = (await textOf(source)) ?? '';
-    return named(source.kind === 'file' ? `${source.field} (${source.value})` : source.field, () =>
-      readCertificates(text).map((certificate) => certificate.toString()),
-    );
-  }
-}
-
-async function textOf(source: PemSource | undefined): Promise<string | undefined> {
-  if (source === undefined || source.kind === 'text') return source?.value;
-  if (source.kind === 'unresolved') throw new Error(`${source.field}: ${source.value} cannot be resolved`);
-  try {
-    return await readFile(source.value, 'utf8');
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new Error(`${source.field}: the file ${source.value} cannot be read (${code ?? 'unknown reason'})`, {
-      cause,
-    });
-  }
-}
-
-function named<T>(name: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    throw new Error(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    const source = this.#authorities;
+    if (source === undefined) return systemAuthorities();
+    return certificatesOf(source, await textOf(source)).map((certificate) => certificate.toString());
   }
 }
 

@@ -7,7 +7,8 @@ import { ConfigError } from '../../errors/gateway-error.ts';
 import type { JsonSchema } from '../../resources/resource.ts';
 import type { HttpClientOptions, TlsProtocol } from './http-client.ts';
 import { suggestOption } from './misspelt-options.ts';
-import { checkKeyPair, pemSource, type PemSource } from './pem-source.ts';
+import { certificatesOf, pairOf, pemSource, privateKeyOf, type PemSource } from './pem-source.ts';
+import { PemError } from './pem.ts';
 import { httpClientSchema } from './schema.ts';
 
 /** Every option, with what stands where it was not given. */
@@ -36,21 +37,16 @@ export function checkOptions(options: HttpClientOptions): CheckedOptions {
     if (schema === undefined) throw unknownOption(name);
     if (value !== undefined) checkValue(name, value, schema);
   }
-  const { ssl_cert, ssl_key, ssl_ca, ssl_server_name: serverName } = options;
+  const { ssl_cert, ssl_key, ssl_server_name: serverName } = options;
   if (ssl_cert !== undefined && ssl_key === undefined)
     throw new ConfigError('ssl_cert: needs ssl_key, the private key of the certificate');
   if (ssl_key !== undefined && ssl_cert === undefined)
     throw new ConfigError('ssl_key: needs ssl_cert, the certificate of the key');
   if (serverName !== undefined && !isHostName(serverName))
     throw new ConfigError('ssl_server_name: must be a host name; addresses are not sent as SNI (RFC 6066 §3)');
-  const cert = ssl_cert === undefined ? undefined : pemSource('ssl_cert', ssl_cert, 'certificate');
-  const key = ssl_key === undefined ? undefined : pemSource('ssl_key', ssl_key, 'key');
-  checkKeyPair(cert, key);
   return {
     verify: options.ssl_verify ?? true,
-    cert,
-    key,
-    ca: ssl_ca === undefined ? undefined : pemSource('ssl_ca', ssl_ca, 'certificate'),
+    ...checkPem(options),
     serverName,
     protocols: [...(options.ssl_protocols ?? bothProtocols)].sort(),
     connectTimeoutMs: options.connect_timeout ?? 2000,
@@ -78,6 +74,24 @@ export function pickHttpClientOptions(
     else if (suggestOption(name) !== undefined) throw unknownOption(name);
   }
   return picked;
+}
+
+function checkPem({ ssl_cert, ssl_key, ssl_ca }: HttpClientOptions): Pick<CheckedOptions, 'cert' | 'key' | 'ca'> {
+  try {
+    const [cert, key, ca] = [
+      ssl_cert === undefined ? undefined : pemSource('ssl_cert', ssl_cert),
+      ssl_key === undefined ? undefined : pemSource('ssl_key', ssl_key),
+      ssl_ca === undefined ? undefined : pemSource('ssl_ca', ssl_ca),
+    ];
+    const chain = cert?.kind === 'text' ? certificatesOf(cert, cert.value) : undefined;
+    const secret = key?.kind === 'text' ? privateKeyOf(key, key.value) : undefined;
+    if (chain !== undefined && secret !== undefined) pairOf(chain, secret);
+    if (ca?.kind === 'text') certificatesOf(ca, ca.value);
+    return { cert, key, ca };
+  } catch (error) {
+    if (error instanceof PemError) throw new ConfigError(error.message, { cause: error });
+    throw error;
+  }
 }
 
 function unknownOption(name: string): ConfigError {

@@ -5,11 +5,11 @@
 import type { HttpRequest } from './http-client.ts';
 import { HttpClientError } from './http-client-error.ts';
 import type { Outgoing } from './attempt.ts';
+import type { CheckedOptions } from './options.ts';
 
 /** RFC 9110 §5.6.2. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** RFC 9110 §5.5, one byte a character: beyond Latin-1 a character would be cut down to another. */
-// eslint-disable-next-line no-control-regex -- the allowed octets themselves
 const fieldValue = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** `new URL` drops line breaks and tabs, and reads a backslash as a slash. */
 // eslint-disable-next-line no-control-regex -- the forbidden octets themselves
@@ -23,7 +23,7 @@ const idempotentMethods = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 const refusedMethods = new Set(['CONNECT', 'TRACE']);
 
 /** Throws HttpClientError INVALID_REQUEST. */
-export function checkRequest(request: HttpRequest, keepAlive: boolean, maxResponseBytes: number): Outgoing {
+export function checkRequest(request: HttpRequest, options: CheckedOptions): Outgoing {
   const method = request.method ?? 'GET';
   if (!token.test(method) || refusedMethods.has(method.toUpperCase())) throw invalid('the method is not allowed');
   const headers: string[] = [];
@@ -37,7 +37,18 @@ export function checkRequest(request: HttpRequest, keepAlive: boolean, maxRespon
     }
   }
   const body = request.body === undefined || request.body.length === 0 ? undefined : request.body;
-  return { method, url: checkUrl(request.url), headers, body, keepAlive, maxResponseBytes };
+  const url = checkUrl(request.url);
+  if (options.cert !== undefined && url.protocol !== 'https:')
+    throw invalid('the client has a certificate (ssl_cert), which is never shown to a server by http');
+  const { keepAlive, maxResponseBytes } = options;
+  return {
+    method,
+    url,
+    headers,
+    body,
+    keepAlive,
+    maxResponseBytes: request.maxResponseBytes ?? maxResponseBytes,
+  };
 }
 
 export function mayRepeat(request: HttpRequest): boolean {

@@ -13,8 +13,10 @@ export interface Connected {
   readonly server: string;
   /** undefined: no TLS. */
   readonly context: TlsContext | undefined;
-  /** The server asked for a client certificate. */
-  readonly asked: boolean;
+  /** The server asked for a client certificate, and has not answered a request since. */
+  asked: boolean;
+  /** What ended the socket first: the alert, where undici sees no more than the end that follows it. */
+  error: Error | undefined;
 }
 
 /** RFC 8446 §6.2 and RFC 5246 §7.2.2: what a server says of a client certificate. */
@@ -117,20 +119,30 @@ function alertFailure(alert: number, error: Error, { server, context, asked }: C
 }
 
 function closedFailure(error: Error, { server, context, asked }: Connected, stood: boolean): HttpClientError {
-  // The alert may be lost when our request arrives at a connection that is closed already.
-  if (asked && context?.certificate === undefined)
-    return certificateRequired(server, 'it closed the connection', error);
-  const hint =
-    asked && context?.certificate !== undefined
-      ? `; it had asked for a client certificate and perhaps refused ours (${describe(context.certificate)})`
-      : '';
-  return stood
-    ? new HttpClientError('CONNECTION_CLOSED', `${server}: the server closed the connection before its answer${hint}`, {
-        cause: error,
-      })
-    : new HttpClientError('CONNECT_FAILED', `${server}: the server closed the connection while connecting${hint}`, {
-        cause: error,
-      });
+  const certificate = context?.certificate;
+  if (asked && !stood) {
+    if (certificate === undefined) return certificateRequired(server, 'it closed the connection', error);
+    return new HttpClientError(
+      'CLIENT_CERTIFICATE_REFUSED',
+      `${server}: the server closed the connection when it had the client certificate (${describe(certificate)}), without saying why`,
+      { cause: error },
+    );
+  }
+  if (!stood)
+    return new HttpClientError('CONNECT_FAILED', `${server}: the server closed the connection while connecting`, {
+      cause: error,
+    });
+  // Whoever closes in TLS 1.3 without an alert may mean the certificate, or have broken down.
+  const what =
+    certificate === undefined ? 'none was sent (ssl_cert)' : `perhaps refused ours (${describe(certificate)})`;
+  const hint = asked ? `; it had asked for a client certificate and ${what}` : '';
+  return new HttpClientError(
+    'CONNECTION_CLOSED',
+    `${server}: the server closed the connection before its answer${hint}`,
+    {
+      cause: error,
+    },
+  );
 }
 
 function certificateRequired(server: string, how: string, cause: Error): HttpClientError {

@@ -148,6 +148,7 @@ const trust = {
   realIpRecursive: settings.realIp.recursive,
   forwardedFrom: compileAddressMatcher(settings.trustedAddresses),
   underscoresInHeaders: settings.underscoresInHeaders,
+  servletPaths: settings.normalizeUriLikeServlet,
 };
 const proxy = new Proxy({
   table: snapshot,

@@ -19,12 +19,12 @@ import type { ClientConnection } from './http1/client-connection.ts';
 import { FieldKind } from './http1/field-names.ts';
 import { Fields } from './http1/fields.ts';
 import type { RequestHead } from './http1/parse-head.ts';
-import { normalisePath } from './path.ts';
+import { normalisePath, normaliseServletPath } from './path.ts';
 import type { ActivePipeline, CompiledRoute } from './pipeline/compiled.ts';
 import type { StepObserver } from './pipeline/run.ts';
 import { parseCookies, parseQuery } from './request-data.ts';
 
-/** What the proxy believes of its peers; compiled from the settings. */
+/** What the proxy believes of its peers, and how it reads their paths; compiled from the settings. */
 export interface PeerTrust {
   /** `real_ip_from`. */
   readonly realIpFrom: (address: string) => boolean;
@@ -33,6 +33,8 @@ export interface PeerTrust {
   /** `apisix.trusted_addresses`: X-Forwarded-* of these peers are kept. */
   readonly forwardedFrom: (address: string) => boolean;
   readonly underscoresInHeaders: boolean;
+  /** `normalize_uri_like_servlet`: rules do not see what follows a `;` in a segment of the path. */
+  readonly servletPaths?: boolean;
 }
 
 export class ResponseState implements ExchangeResponse {
@@ -161,7 +163,11 @@ export class ProxyExchange implements Exchange {
     this.authority = connection.authority?.raw === host ? connection.authority : parseAuthority(host);
     connection.authority = this.authority;
     this.host = this.authority.host;
-    if (head.needsNormalising && path !== '*') {
+    if (trust.servletPaths === true && path.includes(';')) {
+      const normal = normaliseServletPath(path);
+      this.path = normal.path;
+      this.encodedPath = normal.encoded;
+    } else if (head.needsNormalising && path !== '*') {
       const normal = normalisePath(path);
       this.path = normal.path;
       this.encodedPath = normal.encoded;

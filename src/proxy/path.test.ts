@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { GatewayError } from '../errors/gateway-error.ts';
-import { encodePath, hasUnsafeSegments, normalisePath } from './path.ts';
+import { encodePath, hasUnsafeSegments, normalisePath, normaliseServletPath } from './path.ts';
 
 describe('normalisePath', () => {
   it('decodes once for rules, and leaves what goes upstream as it was where nothing needed resolving', () => {
@@ -116,6 +116,38 @@ describe('hasUnsafeSegments', () => {
   it('is false for ordinary paths', () => {
     for (const path of ['/', '/a/b', '/a//b', '/a%20b', '/.well-known', '/a..b', '/...', '/a;b=c']) {
       assert.equal(hasUnsafeSegments(path), false, path);
+    }
+  });
+});
+
+describe('normaliseServletPath', () => {
+  it('drops the parameters of each segment for rules, and sends them upstream', () => {
+    for (const [raw, path] of [
+      ['/a;v=1/b;x;y=2', '/a/b'],
+      ['/admin;jsessionid=1', '/admin'],
+      ['/a;', '/a'],
+      ['/a/;x', '/a/'],
+      ['/a%3Bb/c;d', '/a;b/c'],
+      ['/a%20b;c', '/a b'],
+    ] as const) {
+      assert.deepEqual(normaliseServletPath(raw), { path, encoded: raw }, raw);
+    }
+  });
+
+  it('sends the path without parameters where they could lead elsewhere', () => {
+    for (const [raw, path] of [
+      ['/a;x/../b;y', '/b'],
+      ['/;x/a', '/a'],
+      ['/a;x=%2f..%2fb', '/a'],
+      ['//a;x', '/a'],
+    ] as const) {
+      assert.deepEqual(normaliseServletPath(raw), { path, encoded: path }, raw);
+    }
+  });
+
+  it('refuses dot segments with parameters, however they are spelt', () => {
+    for (const raw of ['/a/..;/b', '/a/.;x/b', '/a/%2e%2e;x=1/b', '/..;']) {
+      assert.throws(() => normaliseServletPath(raw), GatewayError, raw);
     }
   });
 });

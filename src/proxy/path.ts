@@ -26,6 +26,17 @@ export function normalisePath(raw: string): NormalPath {
   return { path, encoded: encodePath(path) };
 }
 
+/**
+ * As a Java servlet container reads it (`normalize_uri_like_servlet`): a segment ends at its first `;`, and what follows is
+ * parameters that no rule sees. They go upstream where that leads to the same path. Refuses what `normalisePath` refuses.
+ */
+export function normaliseServletPath(raw: string): NormalPath {
+  const whole = normalisePath(raw);
+  const bare = raw.replace(/;[^/]*/g, '');
+  const { path, encoded } = normalisePath(bare);
+  return { path, encoded: whole.encoded === raw && encoded === bare ? raw : encoded };
+}
+
 /** Percent-encodes a decoded path for the request line; what is legal in a path stays (RFC 3986 §3.3). */
 export function encodePath(path: string): string {
   return path.replace(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/]+/g, encodeURIComponentStrict);

@@ -103,7 +103,7 @@ export const keys = {
   'apisix.normalize_uri_like_servlet': key(
     flag,
     false,
-    "Paths are normalised by the Java servlet specification's rules.",
+    'Rules do not see the parameters of a path (`;` and what follows in its segment), as a Java servlet container does.',
   ),
   'apisix.delete_uri_tail_slash': key(flag, false, 'A `/` at the end of the path is dropped before routing.'),
   'apisix.show_upstream_status_in_response_header': key(
@@ -256,7 +256,12 @@ export const keys = {
   'ext-plugin.stop_timeout': key(time, 1000, 'How long a runner may take to end before it is killed.'),
   'ext-plugin.conf_expire_time': key(time, 3_600_000, 'How long a runner keeps a configuration, as it is told.'),
   'ext-plugin.connections': key(integer(1), 512, 'Connections to one runner, in each worker.'),
-  'ext-plugin.body_size': key(size, 8_388_608, 'Largest body that is handed to a runner; the protocol ends at 16m.', '8m'),
+  'ext-plugin.body_size': key(
+    size,
+    8_388_608,
+    'Largest body that is handed to a runner; the protocol ends at 16m.',
+    '8m',
+  ),
 
   'nginx_config.worker_processes': key(
     workerCount,

@@ -19,7 +19,6 @@ export const notYetInEffect: Readonly<
 > = {
   'apisix.enable_http2': { happens: false, reason: 'HTTP/2 is not available yet' },
   'apisix.ssl.enable_http2': { happens: false, reason: 'HTTP/2 is not available yet' },
-  'apisix.normalize_uri_like_servlet': { happens: false, reason: 'not available yet' },
   'apisix.delete_uri_tail_slash': { happens: false, reason: 'not available yet' },
   'deployment.admin.enable_admin_ui': { happens: false, reason: 'the dashboard is not available yet' },
 };

@@ -261,8 +261,22 @@ test('an empty allow_admin is refused: it could mean nobody or anybody', () => {
 });
 
 test('a key whose feature is not there yet is warned of, unless it asks for what happens anyway', () => {
-  assert.deepEqual(warningsOf('apisix:\n  enable_http2: false\n  normalize_uri_like_servlet: false\n'), []);
-  assert.deepEqual(warningsOf('apisix:\n  normalize_uri_like_servlet: true\n'), [
-    '2: apisix.normalize_uri_like_servlet: has no effect: not available yet',
+  assert.deepEqual(warningsOf('apisix:\n  enable_http2: false\n  delete_uri_tail_slash: false\n'), []);
+  assert.deepEqual(warningsOf('apisix:\n  delete_uri_tail_slash: true\n'), [
+    '2: apisix.delete_uri_tail_slash: has no effect: not available yet',
   ]);
+});
+
+test('authorities that cannot be used stop the start, by the name of the setting', () => {
+  const authorities = join(directory, 'ca.pem');
+  const problem = (): string => {
+    const { path, message } = refusal(`apisix:\n  ssl:\n    ssl_trusted_certificate: ${authorities}`);
+    assert.equal(path, 'apisix.ssl.ssl_trusted_certificate');
+    return message;
+  };
+  assert.match(problem(), /ca\.pem cannot be read: ENOENT/);
+  writeFileSync(authorities, 'no certificate');
+  assert.match(problem(), /holds no PEM certificate/);
+  writeFileSync(authorities, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
+  assert.match(problem(), /certificate number 1 is damaged/);
 });

@@ -8,6 +8,7 @@ import { dirname, resolve } from 'node:path';
 import type { Environment } from './environment.ts';
 import { formatPath, parseSettingsDocument, type Path, type SettingsDocument } from './document.ts';
 import { keys, type KeyName, type KeyValue } from './keys.ts';
+import { problemOfAuthorities } from './authorities.ts';
 import { isMapping, type KindContext } from './kinds.ts';
 import type { ListenEntry } from './listen.ts';
 import { notHonoured, notYetInEffect } from './not-honoured.ts';
@@ -279,6 +280,12 @@ function buildTls(document: SettingsDocument, values: Values, warn: (path: Path,
   if (!old && !recent) refuse('expected TLSv1.2, TLSv1.3 or both');
   const http2 = get('apisix.ssl.enable_http2') ?? get('apisix.enable_http2');
   const authorities = get('apisix.ssl.ssl_trusted_certificate');
+  const trustedCertificateFile = authorities === 'system' ? undefined : resolve(authorities);
+  const doubt = trustedCertificateFile === undefined ? undefined : problemOfAuthorities(trustedCertificateFile);
+  if (doubt !== undefined) {
+    const at = ['apisix', 'ssl', 'ssl_trusted_certificate'];
+    throw new SettingsError(document.file, document.lineOf(at), formatPath(at), doubt);
+  }
   const byList = get('apisix.ssl.listen');
   return {
     enabled: get('apisix.ssl.enable'),
@@ -291,7 +298,7 @@ function buildTls(document: SettingsDocument, values: Values, warn: (path: Path,
     ciphers: get('apisix.ssl.ssl_ciphers'),
     sessionTickets: get('apisix.ssl.ssl_session_tickets'),
     fallbackSni: get('apisix.ssl.fallback_sni'),
-    trustedCertificateFile: authorities === 'system' ? undefined : resolve(authorities),
+    trustedCertificateFile,
   };
 }
 
@@ -348,7 +355,8 @@ function buildRunners(document: SettingsDocument, { get }: Values): RunnersSetti
   }
   const socket = path === undefined ? undefined : resolve(path);
   const plugins = get('ext-plugin.plugins');
-  const unnamed = command === undefined && socket === undefined ? [] : [{ name: defaultRunner, command, socket, plugins }];
+  const unnamed =
+    command === undefined && socket === undefined ? [] : [{ name: defaultRunner, command, socket, plugins }];
   const named = get('ext-plugin.runners').map((runner) => ({
     ...runner,
     socket: runner.socket === undefined ? undefined : resolve(runner.socket),

@@ -165,3 +165,26 @@ describe('the target upstream', () => {
     }
   });
 });
+
+describe('a guarded path, read as a servlet container does', () => {
+  it('is guarded whatever parameters its segments have, and parameters go upstream', async () => {
+    await using upstream = await startUpstream();
+    await using gateway = await startGateway({
+      resources: routes(upstream),
+      plugins: [guard],
+      trust: { servletPaths: true },
+    });
+    const ask = async (target: string): Promise<number> => {
+      using client = await gateway.connect();
+      client.write(`GET ${target} HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+      return (await client.response()).status;
+    };
+    for (const target of ['/admin;a=1/x', '/;x/admin/y', '/admin;/x;b', '/x;/../admin/y']) {
+      assert.equal(await ask(target), 403, target);
+    }
+    for (const target of ['/a/..;/admin/x', '/..;x/admin/y']) assert.equal(await ask(target), 400, target);
+    assert.equal(upstream.requests.length, 0);
+    assert.equal(await ask('/open;v=1/a;b?c;d'), 200);
+    assert.equal(upstream.requests[0]?.target, '/open;v=1/a;b?c;d');
+  });
+});

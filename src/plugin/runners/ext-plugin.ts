@@ -100,6 +100,6 @@ export function utf8Bytes(text: string): string {
 }
 
 function isAscii(text: string): boolean {
-  // eslint-disable-next-line no-control-regex -- the whole of ASCII
+   
   return /^[\0-\x7f]*$/.test(text);
 }

@@ -2,7 +2,9 @@
  * One request and its response: implements what plugins see (`plugin/exchange.ts`) over a client connection.
  * Made when a head was read; lives until the log phase. Everything that costs is computed on first use.
  */
+import { Buffer } from 'node:buffer';
 import { isIP } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type {
   AuthenticatedConsumer,
@@ -41,7 +43,7 @@ export class ResponseState implements ExchangeResponse {
   status: number;
   readonly headers: Fields;
   readonly source: 'upstream' | 'gateway';
-  replacement: Uint8Array | undefined;
+  replacement: Buffer | undefined;
 
   constructor(status: number, headers: Fields, source: 'upstream' | 'gateway') {
     this.status = status;
@@ -51,7 +53,7 @@ export class ResponseState implements ExchangeResponse {
   }
 
   replaceBody(body: string | Uint8Array): void {
-    this.replacement = typeof body === 'string' ? Buffer.from(body) : body;
+    this.replacement = Buffer.from(body);
   }
 }
 

@@ -2,6 +2,7 @@
  * The data plane's core: a request head in, a response out. Read top to bottom it is the request path:
  * match → global rules → rewrite → (consumer's plugins) → access → before_proxy → upstream → response → log.
  */
+import { performance } from 'node:perf_hooks';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Reply } from '../plugin/plugin.ts';
 import { ProxyExchange, type PeerTrust } from './exchange.ts';

@@ -2,7 +2,9 @@
  * The response side of an exchange: header_filter, body_filter, serialising to the client connection.
  * Both upstream's responses and the gateway's own pass here; the log phase follows when the last byte was handed over.
  */
+import { Buffer } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
+import { performance } from 'node:perf_hooks';
 import type { Reply } from '../plugin/plugin.ts';
 import type { ProxyExchange } from './exchange.ts';
 import { ResponseState } from './exchange.ts';
@@ -19,7 +21,7 @@ export interface ResponseContext {
   onFinished(exchange: ProxyExchange): void;
 }
 
-const noBytes = new Uint8Array();
+const noBytes = Buffer.alloc(0);
 const noFilters: readonly CompiledPlugin[] = [];
 
 /** Sends a reply that the gateway made. Nothing of a response may have been sent before. */
@@ -50,10 +52,10 @@ export function sendReply(exchange: ProxyExchange, reply: Reply, context: Respon
   context.onFinished(exchange);
 }
 
-export function encodeBody(body: Reply['body']): Uint8Array {
+export function encodeBody(body: Reply['body']): Buffer {
   if (body === undefined) return noBytes;
   if (typeof body === 'string') return Buffer.from(body);
-  if (body instanceof Uint8Array) return body;
+  if (body instanceof Uint8Array) return asBuffer(body);
   return Buffer.from(`${JSON.stringify(body)}\n`);
 }
 
@@ -102,7 +104,7 @@ export function runBodyFilters(
   piece: Uint8Array,
   last: boolean,
   context: ResponseContext,
-): Uint8Array {
+): Buffer {
   let bytes = piece;
   for (const plugin of filters) {
     try {
@@ -113,7 +115,12 @@ export function runBodyFilters(
       throw error;
     }
   }
-  return bytes;
+  return asBuffer(bytes);
+}
+
+function asBuffer(bytes: Uint8Array): Buffer {
+  if (bytes instanceof Buffer) return bytes as Buffer;
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** Field lines without the hop-by-hop and framing fields; Server and Date are the gateway's where missing. */

@@ -7,7 +7,7 @@
  */
 import { GatewayError } from '../../errors/gateway-error.ts';
 import { isFieldValue, isToken } from './characters.ts';
-import { Fields } from './fields.ts';
+import type { Fields } from './fields.ts';
 import { type HeadLimits, parseTrailers } from './parse-head.ts';
 
 const ChunkState = {
@@ -151,17 +151,16 @@ export class ChunkedDecoder {
       this.#held === undefined
         ? buffer.subarray(position, end)
         : Buffer.concat([this.#held, buffer.subarray(position, end)]);
-    const fields = new Fields();
-    const trailersEnd = parseTrailers(bytes, 0, bytes.length, this.#limits, fields, this.#source);
-    if (trailersEnd === 0) {
+    const section = parseTrailers(bytes, 0, bytes.length, this.#limits, this.#source);
+    if (section === undefined) {
       if (bytes.length > this.#limits.maxHeadBytes) throw this.#fail('trailers too large');
       this.#held = Buffer.from(bytes);
       return end;
     }
     this.#held = undefined;
-    if (fields.names.length > 0) this.trailers = fields;
+    if (section.fields.names.length > 0) this.trailers = section.fields;
     this.#state = ChunkState.done;
-    return position + trailersEnd - heldBytes;
+    return position + section.end - heldBytes;
   }
 
   #countLineByte(): void {

@@ -9,6 +9,7 @@
  * Invariant: one exchange at a time; bytes of the next request wait (bounded) until this one is answered.
  * One state machine, hence longer than most files.
  */
+import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { GatewayError } from '../../errors/gateway-error.ts';
 import type { BodySink } from './body-sink.ts';
@@ -16,6 +17,7 @@ import { ChunkedDecoder } from './chunked.ts';
 import type { Deadlines, Expiring } from './deadlines.ts';
 import type { Fields } from './fields.ts';
 import { BodyLength, type HeadLimits, parseRequestHead, type RequestHead } from './parse-head.ts';
+import { readShared } from './shared-read.ts';
 import type { Flushable, WriteQueue } from './write-queue.ts';
 
 export interface ClientLimits extends HeadLimits {
@@ -108,29 +110,36 @@ export class ClientConnection implements Expiring, Flushable {
   readonly #deadlines: Deadlines;
   readonly #writes: WriteQueue;
 
+  /** `accepted` is this connection's from here on; what others need of it is at `socket`. */
   constructor(
-    socket: Socket,
+    accepted: Socket,
     encrypted: boolean,
     handler: ConnectionHandler,
     limits: ClientLimits,
     deadlines: Deadlines,
     writes: WriteQueue,
   ) {
-    this.socket = socket;
     this.encrypted = encrypted;
     this.#handler = handler;
     this.#limits = limits;
     this.#deadlines = deadlines;
     this.#writes = writes;
+    const onBytes = (buffer: Buffer, length: number): void => {
+      this.#onBytes(buffer, length);
+    };
+    let socket = accepted;
+    if (encrypted) {
+      accepted.on('data', (chunk: Buffer) => {
+        onBytes(chunk, chunk.length);
+      });
+    } else socket = readShared(accepted, onBytes);
+    this.socket = socket;
     this.remoteAddress = plainAddress(socket.remoteAddress);
     this.remotePort = socket.remotePort ?? 0;
     this.localAddress = plainAddress(socket.localAddress);
     this.localPort = socket.localPort ?? 0;
     this.deadline = deadlines.after(limits.headerTimeoutMs);
     deadlines.add(this);
-    socket.on('data', (chunk: Buffer) => {
-      this.#onData(chunk);
-    });
     socket.on('end', () => {
       this.#onEnd();
     });
@@ -230,13 +239,13 @@ export class ClientConnection implements Expiring, Flushable {
     );
   }
 
-  /** A piece of the body; kept only as a copy. False: the client is slow, wait for onDrain. */
-  writeBody(piece: Uint8Array): boolean {
-    const { length } = piece;
+  /** `buffer[from, to)` as a piece of the body; kept only as a copy. False: the client is slow, wait for onDrain. */
+  writeBody(buffer: Buffer, from = 0, to = buffer.length): boolean {
+    const length = to - from;
     if (this.#headOnly || length === 0) return true;
     this.bodyBytesSent += length;
     if (length <= maxInlineBytes && this.#pending.length + length <= maxInlineBytes * 2) {
-      const text = latin1(piece);
+      const text = buffer.toString('latin1', from, to);
       this.#append(this.#chunkedOut ? `${length.toString(16)}\r\n${text}\r\n` : text);
       return !this.socket.writableNeedDrain;
     }
@@ -244,7 +253,7 @@ export class ClientConnection implements Expiring, Flushable {
     if (this.#chunkedOut) this.#append(`${length.toString(16)}\r\n`);
     this.flushWrites();
     this.bytesSent += length;
-    const room = this.socket.write(Buffer.from(piece));
+    const room = this.socket.write(Buffer.from(buffer.subarray(from, to)));
     if (this.#chunkedOut) this.#append('\r\n');
     this.socket.uncork();
     if (!room) this.deadline = this.#deadlines.after(this.#limits.sendTimeoutMs);
@@ -300,7 +309,7 @@ export class ClientConnection implements Expiring, Flushable {
     const waiting = this.#waiting;
     this.#waiting = undefined;
     this.#resume();
-    if (waiting !== undefined) this.#onData(waiting);
+    if (waiting !== undefined) this.#onBytes(waiting, waiting.length);
   }
 
   /** False: the client is slow, wait for onDrain. */
@@ -351,11 +360,12 @@ export class ClientConnection implements Expiring, Flushable {
     }
   }
 
-  #onData(chunk: Buffer): void {
+  /** `chunk[0, length)` is valid during the call only. */
+  #onBytes(chunk: Buffer, length: number): void {
     switch (this.#state) {
       case ConnectionState.tunnel:
-        this.bytesReceived += chunk.length;
-        if (this.#tunnelPeer?.(chunk) === false) this.#pause();
+        this.bytesReceived += length;
+        if (this.#tunnelPeer?.(chunk.subarray(0, length)) === false) this.#pause();
         return;
       case ConnectionState.lingering:
       case ConnectionState.closed:
@@ -363,34 +373,35 @@ export class ClientConnection implements Expiring, Flushable {
       default:
     }
     if (this.#waiting !== undefined) {
-      const bytes = Buffer.concat([this.#waiting, chunk]);
+      const piece = chunk.subarray(0, length);
+      const bytes = Buffer.concat([this.#waiting, piece]);
       // A head can only have become complete, or wrong, at the end of a line.
-      if (this.#state === ConnectionState.idle && !chunk.includes(0x0a) && bytes.length <= this.#limits.maxHeadBytes) {
+      if (this.#state === ConnectionState.idle && !piece.includes(0x0a) && bytes.length <= this.#limits.maxHeadBytes) {
         this.#waiting = bytes;
         return;
       }
       this.#waiting = undefined;
-      this.#process(bytes);
-    } else this.#process(chunk);
+      this.#process(bytes, bytes.length);
+    } else this.#process(chunk, length);
   }
 
   #processWaiting(): void {
     const bytes = this.#waiting;
     if (bytes === undefined) return;
     this.#waiting = undefined;
-    this.#process(bytes);
+    this.#process(bytes, bytes.length);
   }
 
-  #process(bytes: Buffer): void {
+  #process(bytes: Buffer, end: number): void {
     this.#processing = true;
     let position = 0;
     try {
-      while (position < bytes.length) {
+      while (position < end) {
         if (this.#state === ConnectionState.idle) {
           const from = position;
-          const head = parseRequestHead(bytes, position, bytes.length, this.#limits);
+          const head = parseRequestHead(bytes, position, end, this.#limits);
           if (head === undefined) {
-            this.#keep(bytes, position);
+            this.#keep(bytes, position, end);
             // The whole head has one deadline: a slow drip does not extend it.
             if (this.#requests > 0 && position === from) this.#startHeadDeadline();
             break;
@@ -399,19 +410,19 @@ export class ClientConnection implements Expiring, Flushable {
           this.#begin(head, head.end - from);
         } else if (this.#state === ConnectionState.active && !this.#bodyDone) {
           if (this.#sink === undefined || this.#bodyPaused) {
-            this.#keep(bytes, position);
+            this.#keep(bytes, position, end);
             this.#pause();
             break;
           }
-          position = this.#readBodyBytes(bytes, position);
+          position = this.#readBodyBytes(bytes, position, end);
         } else if (this.#state === ConnectionState.active) {
-          this.#keep(bytes, position);
-          if (bytes.length - position > maxWaitingBytes) this.#pause();
+          this.#keep(bytes, position, end);
+          if (end - position > maxWaitingBytes) this.#pause();
           break;
         } else if (this.#state === ConnectionState.tunnel) {
-          const rest = bytes.subarray(position);
-          position = bytes.length;
-          this.#onData(rest);
+          const rest = bytes.subarray(position, end);
+          position = end;
+          this.#onBytes(rest, rest.length);
         } else break;
       }
     } catch (error) {
@@ -457,20 +468,20 @@ export class ClientConnection implements Expiring, Flushable {
     return this.#state === ConnectionState.active || this.#state === ConnectionState.tunnel;
   }
 
-  #readBodyBytes(bytes: Buffer, from: number): number {
+  #readBodyBytes(bytes: Buffer, from: number, end: number): number {
     const sink = this.#sink;
     if (sink === undefined) return from;
     this.deadline = this.#deadlines.after(this.#limits.bodyTimeoutMs);
     const decoder = this.#decoder;
     if (decoder !== undefined) {
-      const to = decoder.decode(bytes, from, bytes.length, (start, end) => {
-        sink.onData(bytes.subarray(start, end));
+      const to = decoder.decode(bytes, from, end, (start, pieceEnd) => {
+        sink.onData(bytes.subarray(start, pieceEnd));
       });
       this.bytesReceived += to - from;
       if (decoder.done) this.#endBody(sink, decoder.trailers);
       return to;
     }
-    const to = Math.min(bytes.length, from + this.#bodyLeft);
+    const to = Math.min(end, from + this.#bodyLeft);
     this.#bodyLeft -= to - from;
     this.bytesReceived += to - from;
     sink.onData(from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to));
@@ -579,8 +590,9 @@ export class ClientConnection implements Expiring, Flushable {
     this.#handler.onClose(this);
   }
 
-  #keep(bytes: Buffer, position: number): void {
-    if (position < bytes.length) this.#waiting = position === 0 ? bytes : bytes.subarray(position);
+  /** The bytes may lie in the buffer of the next read: they are copied. */
+  #keep(bytes: Buffer, position: number, end: number): void {
+    if (position < end) this.#waiting = Buffer.from(bytes.subarray(position, end));
   }
 
   #pause(): void {
@@ -612,10 +624,4 @@ const discard: BodySink = {
 function plainAddress(address: string | undefined): string {
   if (address === undefined) return '';
   return address.startsWith('::ffff:') ? address.slice(7) : address;
-}
-
-function latin1(piece: Uint8Array): string {
-  return (piece instanceof Buffer ? piece : Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength)).toString(
-    'latin1',
-  );
 }

@@ -8,11 +8,18 @@ import { type FieldName, fieldName } from './field-names.ts';
 
 export class Fields implements HeaderFields {
   /** Names as received. */
-  readonly names: string[] = [];
-  readonly known: FieldName[] = [];
-  readonly values: string[] = [];
+  readonly names: string[];
+  readonly known: FieldName[];
+  readonly values: string[];
 
-  /** For the parser, which has checked both. */
+  /** `count`: fields that the parser, which checks them, fills in at once. */
+  constructor(count = 0) {
+    this.names = new Array<string>(count);
+    this.known = new Array<FieldName>(count);
+    this.values = new Array<string>(count);
+  }
+
+  /** For names and values that were checked. */
   add(name: string, known: FieldName, value: string): void {
     this.names.push(name);
     this.known.push(known);
@@ -26,7 +33,10 @@ export class Fields implements HeaderFields {
 
   getAll(name: string): string[] {
     const { lower } = fieldName(name);
-    return this.values.filter((_, index) => this.known[index]?.lower === lower);
+    const { known, values } = this;
+    const found: string[] = [];
+    for (let i = 0; i < known.length; i++) if (known[i]?.lower === lower) found.push(values[i] ?? '');
+    return found;
   }
 
   has(name: string): boolean {

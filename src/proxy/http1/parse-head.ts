@@ -3,7 +3,7 @@
  * Invariant: a head is accepted only if its framing has one reading; everything else throws, and the connection closes.
  * Longer than most files: it is one scanner, and its speed depends on staying in one piece.
  */
-import { METHODS } from 'node:http';
+import { METHODS, STATUS_CODES } from 'node:http';
 import { GatewayError } from '../../errors/gateway-error.ts';
 import { isFieldValue, isToken, targetClass } from './characters.ts';
 import { FieldKind, type FieldName, fieldName } from './field-names.ts';
@@ -63,12 +63,26 @@ const SP = 0x20;
 const HTAB = 0x09;
 const COLON = 0x3a;
 
-const methods = new Set(METHODS);
+/** METHODS by the sum of first byte and length, so that a known one costs a comparison and no new string. */
+const methodSlots: string[][] = Array.from({ length: 256 }, () => []);
+for (const method of METHODS) methodSlots[methodSlot(method.charCodeAt(0), method.length)]?.push(method);
+
+function methodSlot(firstByte: number, length: number): number {
+  return (firstByte + length) & 0xff;
+}
+
+/** undefined: none that we speak. */
+function knownMethod(text: string, length: number): string | undefined {
+  for (const method of methodSlots[methodSlot(text.charCodeAt(0), length)] ?? [])
+    if (method.length === length && text.startsWith(method)) return method;
+  return undefined;
+}
 
 /** Scratch of the field scanner; the parsers are synchronous and never nest. */
 const scan = {
   /** The head as text, from the first byte of its start line. */
   text: '',
+  fields: new Fields(),
   contentLength: -1,
   chunked: false,
   connectionClose: false,
@@ -136,13 +150,12 @@ export function parseRequestHead(
   if (buffer[position] !== CR || buffer[position + 1] !== LF) throw malformed('invalid end of the request line');
   position += 2;
 
-  const fields = new Fields();
-  const fieldsEnd = parseFields(buffer, position, end, methodStart, limits, fields, 'REQUEST_MALFORMED');
+  const fieldsEnd = parseFields(buffer, position, end, methodStart, limits, 'REQUEST_MALFORMED');
   if (fieldsEnd === 0) return incomplete(end - start, limits);
 
-  const { text } = scan;
-  const method = text.substring(0, targetStart - 1 - methodStart);
-  if (!methods.has(method)) throw new GatewayError('REQUEST_METHOD_UNSUPPORTED', 'unknown method');
+  const { text, fields } = scan;
+  const method = knownMethod(text, targetStart - 1 - methodStart);
+  if (method === undefined) throw new GatewayError('REQUEST_METHOD_UNSUPPORTED', 'unknown method');
   const { contentLength, chunked } = scan;
   if (chunked && contentLength >= 0) throw malformed('both Content-Length and Transfer-Encoding (RFC 9112 §6.1)');
   if (chunked && minor === 0) throw malformed('Transfer-Encoding in HTTP/1.0 (RFC 9112 §6.1)');
@@ -197,15 +210,14 @@ export function parseResponseHead(
   if (position + 1 >= end) return end - start > limits.maxHeadBytes ? fail('response head too large') : undefined;
   if (buffer[position] !== CR || buffer[position + 1] !== LF) return fail('invalid end of the status line');
   const reasonEnd = position;
-  const fields = new Fields();
-  const fieldsEnd = parseFields(buffer, position + 2, end, start, limits, fields, 'UPSTREAM_MALFORMED');
+  const fieldsEnd = parseFields(buffer, position + 2, end, start, limits, 'UPSTREAM_MALFORMED');
   if (fieldsEnd === 0) return end - start > limits.maxHeadBytes ? fail('response head too large') : undefined;
-  const { contentLength, chunked } = scan;
+  const { contentLength, chunked, fields } = scan;
   if (chunked && contentLength >= 0) return fail('both Content-Length and Transfer-Encoding');
   if (scan.listed !== undefined) removeListed(fields, scan.listed);
   return {
     status,
-    reason: scan.text.substring(reasonStart - start, reasonEnd - start),
+    reason: reasonText(status, scan.text, reasonStart - start, reasonEnd - start),
     minor,
     fields,
     keepAlive: minor === 1 ? !scan.connectionClose : scan.connectionKeepAlive && !scan.connectionClose,
@@ -215,22 +227,27 @@ export function parseResponseHead(
   };
 }
 
-/** Trailer section of a chunked body (RFC 9112 §7.1.2). Returns the end, or 0 while incomplete. */
+/** Mostly the standard phrase, which needs no new string. */
+function reasonText(status: number, text: string, from: number, to: number): string {
+  const standard = STATUS_CODES[status];
+  return standard?.length === to - from && text.startsWith(standard, from) ? standard : text.substring(from, to);
+}
+
+/** Trailer section of a chunked body (RFC 9112 §7.1.2). Returns undefined while it is incomplete. */
 export function parseTrailers(
   buffer: Buffer,
   start: number,
   end: number,
   limits: HeadLimits,
-  fields: Fields,
   source: MalformedCode,
-): number {
-  const trailersEnd = parseFields(buffer, start, end, start, limits, fields, source);
+): { readonly fields: Fields; readonly end: number } | undefined {
+  const trailersEnd = parseFields(buffer, start, end, start, limits, source);
+  if (trailersEnd === 0) return undefined;
+  const { fields } = scan;
   // RFC 9110 §6.5.1: a trailer must not change framing or routing.
-  if (trailersEnd > 0) {
-    for (const known of fields.known)
-      if (known.kind !== FieldKind.plain) throw new GatewayError(source, `field ${known.lower} in a trailer`);
-  }
-  return trailersEnd;
+  for (const known of fields.known)
+    if (known.kind !== FieldKind.plain) throw new GatewayError(source, `field ${known.lower} in a trailer`);
+  return { fields, end: trailersEnd };
 }
 
 /** 0 or 1, -1: not a version, -2: a version we do not speak. */
@@ -252,7 +269,7 @@ function parseVersion(buffer: Buffer, position: number): number {
 }
 
 /**
- * Field lines up to and with the empty line. Returns the end, or 0 while incomplete.
+ * Field lines up to and with the empty line, into `scan`. Returns the end, or 0 while incomplete.
  *
  *   name ':' OWS value OWS CR LF   (RFC 9112 §5); obs-fold, space before ':' and bare LF are refused
  */
@@ -262,7 +279,6 @@ function parseFields(
   end: number,
   messageStart: number,
   limits: HeadLimits,
-  fields: Fields,
   malformedCode: MalformedCode,
 ): number {
   scan.contentLength = -1;
@@ -316,7 +332,7 @@ function parseFields(
   if (buffer[position + 1] !== LF) throw new GatewayError(malformedCode, 'CR without LF');
   position += 2;
   if (position - messageStart > limits.maxHeadBytes) throw tooLarge(malformedCode, 'bytes');
-  addFields(buffer.toString('latin1', messageStart, position), messageStart, count, fields, malformedCode);
+  addFields(buffer.toString('latin1', messageStart, position), messageStart, count, malformedCode);
   return position;
 }
 
@@ -330,8 +346,10 @@ const recentNames: ({ readonly name: string; readonly known: FieldName } | undef
 ).fill(undefined);
 
 /** `text`: the head, out of the buffer in one copy; names and values are substrings of it. */
-function addFields(text: string, base: number, count: number, fields: Fields, malformedCode: MalformedCode): void {
+function addFields(text: string, base: number, count: number, malformedCode: MalformedCode): void {
+  const { names, known: knownNames, values } = (scan.fields = new Fields(count / offsetsPerField));
   scan.text = text;
+  let index = 0;
   for (let i = 0; i < count; i += offsetsPerField) {
     const nameEnd = (offsets[i + 1] as number) - base;
     const valueEnd = (offsets[i + 3] as number) - base;
@@ -353,7 +371,9 @@ function addFields(text: string, base: number, count: number, fields: Fields, ma
       }
       noteField(known.kind, value, malformedCode);
     }
-    fields.add(name, known, value);
+    names[index] = name;
+    knownNames[index] = known;
+    values[index++] = value;
   }
 }
 
@@ -365,8 +385,8 @@ function noteField(kind: FieldKind, value: string, malformedCode: MalformedCode)
       break;
     case FieldKind.contentLength:
       if (scan.contentLength >= 0) throw new GatewayError(malformedCode, 'two Content-Length fields');
-      if (!/^[0-9]{1,15}$/.test(value)) throw new GatewayError(malformedCode, 'invalid Content-Length');
-      scan.contentLength = Number(value);
+      scan.contentLength = parseLength(value);
+      if (scan.contentLength < 0) throw new GatewayError(malformedCode, 'invalid Content-Length');
       break;
     case FieldKind.transferEncoding:
       // Only chunked, once: every other coding is one that we could not undo (RFC 9112 §6.1).
@@ -385,6 +405,18 @@ function noteField(kind: FieldKind, value: string, malformedCode: MalformedCode)
       break;
     default:
   }
+}
+
+/** One to fifteen digits and nothing else (RFC 9110 §8.6); -1 for anything else. */
+function parseLength(text: string): number {
+  if (text.length === 0 || text.length > 15) return -1;
+  let length = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+  }
+  return length;
 }
 
 function noteConnection(value: string, malformedCode: MalformedCode): void {

@@ -10,23 +10,21 @@ export interface Flushable {
 }
 
 export class WriteQueue {
-  #items: Flushable[] = [];
-  #spare: Flushable[] = [];
-  #scheduled = false;
+  readonly #items: (Flushable | undefined)[] = [];
+  #count = 0;
   readonly #run = (): void => {
-    this.#scheduled = false;
     const items = this.#items;
-    this.#items = this.#spare;
-    for (const item of items) item.flushWrites();
-    items.length = 0;
-    this.#spare = items;
+    // What is added meanwhile is of this turn, too.
+    for (let i = 0; i < this.#count; i++) {
+      items[i]?.flushWrites();
+      items[i] = undefined;
+    }
+    this.#count = 0;
   };
 
   /** Once a turn for each item: the item keeps track. */
   add(item: Flushable): void {
-    this.#items.push(item);
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(this.#run);
+    if (this.#count === 0) setImmediate(this.#run);
+    this.#items[this.#count++] = item;
   }
 }

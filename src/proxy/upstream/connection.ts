@@ -5,6 +5,7 @@
  *
  * Invariant: it goes back to the pool only if the response was framed, complete, and nothing followed it.
  */
+import { Buffer } from 'node:buffer';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls, type SecureContext } from 'node:tls';
 import { GatewayError } from '../../errors/gateway-error.ts';
@@ -26,8 +27,8 @@ export interface ResponseSink {
   onInformational(head: ResponseHead): void;
   /** `hasBody` false: onEnd follows at once. Returns false to switch to a tunnel (101). */
   onHead(head: ResponseHead): void;
-  /** Valid during the call only. */
-  onData(piece: Buffer): void;
+  /** `buffer[from, to)` of the body; valid during the call only. */
+  onData(buffer: Buffer, from: number, to: number): void;
   onEnd(trailers: Fields | undefined): void;
   /** All pieces of one read have been given. */
   onFlush(): void;
@@ -304,16 +305,16 @@ export class UpstreamConnection implements Expiring, Flushable {
     if (this.#sink !== sink) return;
     if (this.#decoder !== undefined) {
       position = this.#decoder.decode(input, position, end, (from, to) => {
-        sink.onData(input.subarray(from, to));
+        sink.onData(input, from, to);
       });
       if (this.#decoder.done) this.#endResponse(sink, this.#decoder.trailers, position < end);
     } else if (this.#left === BodyLength.untilClose) {
-      if (position < end) sink.onData(input.subarray(position, end));
+      if (position < end) sink.onData(input, position, end);
     } else {
       const to = Math.min(end, position + this.#left);
       if (to > position) {
         this.#left -= to - position;
-        sink.onData(input.subarray(position, to));
+        sink.onData(input, position, to);
       }
       if (this.#left === 0) this.#endResponse(sink, undefined, to < end);
     }

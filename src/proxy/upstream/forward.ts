@@ -7,8 +7,10 @@
  *
  * Invariant: a body that left is sent again only if the pooled connection it left on was already closed by its peer.
  */
+import { Buffer } from 'node:buffer';
 import { STATUS_CODES } from 'node:http';
 import { isIP } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { GatewayError } from '../../errors/gateway-error.ts';
 import type { ProxyExchange } from '../exchange.ts';
 import { ResponseState } from '../exchange.ts';
@@ -59,6 +61,8 @@ export class Forward implements ResponseSink {
   #attempts = 0;
   #attemptStart = 0;
   #responseStarted = false;
+  /** The response came in one read so far: its end has the time of its head. */
+  #oneRead = false;
   #finished = false;
   #filters: readonly CompiledPlugin[] | undefined;
   #dropBody = false;
@@ -288,6 +292,7 @@ export class Forward implements ResponseSink {
     this.#responseStarted = true;
     this.#replay = undefined;
     exchange.times.upstreamHeadAt = performance.now();
+    this.#oneRead = true;
     exchange.upstreamStatuses = this.#attempts === 1 ? [head.status] : [...exchange.upstreamStatuses, head.status];
     const upstream = this.#upstream;
     if (upstream.reportsHealth && this.#endpoint !== undefined)
@@ -318,14 +323,14 @@ export class Forward implements ResponseSink {
     else connection.startResponse(response.status, reason, fields, head.bodyLength, head.contentLength);
   }
 
-  onData(piece: Buffer): void {
+  onData(buffer: Buffer, from: number, to: number): void {
     if (this.#dropBody) return;
     const { connection } = this.#exchange;
     let room;
-    if (this.#filters === undefined) room = connection.writeBody(piece);
+    if (this.#filters === undefined) room = connection.writeBody(buffer, from, to);
     else {
       // A filter may keep what it gets: it owns a copy.
-      const bytes = this.#filterBody(Buffer.from(piece), false);
+      const bytes = this.#filterBody(Buffer.from(buffer.subarray(from, to)), false);
       if (bytes === undefined) return;
       room = connection.writeBody(bytes);
     }
@@ -333,6 +338,7 @@ export class Forward implements ResponseSink {
   }
 
   onFlush(): void {
+    this.#oneRead = false;
     if (!this.#exchange.connection.flush()) this.#connection?.pause();
   }
 
@@ -349,7 +355,7 @@ export class Forward implements ResponseSink {
     this.#context.onFinished(this.#exchange);
   }
 
-  #filterBody(piece: Uint8Array, last: boolean): Uint8Array | undefined {
+  #filterBody(piece: Uint8Array, last: boolean): Buffer | undefined {
     try {
       return runBodyFilters(this.#filters ?? [], this.#exchange, piece, last, this.#context);
     } catch {
@@ -364,9 +370,10 @@ export class Forward implements ResponseSink {
 
   #complete(): void {
     this.#finished = true;
-    const now = performance.now();
-    this.#exchange.times.upstreamEnded = now;
-    this.#exchange.times.ended = now;
+    const { times } = this.#exchange;
+    const now = this.#oneRead ? times.upstreamHeadAt : performance.now();
+    times.upstreamEnded = now;
+    times.ended = now;
     this.#releaseEndpoint(false, now);
     this.#connection = undefined;
   }

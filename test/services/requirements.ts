@@ -20,6 +20,7 @@ export const TEST_REQUIREMENTS: readonly Requirement[] = [
   { command: 'openssl', package: 'openssl' },
   { command: 'redis-server', package: 'redis-server' },
   { command: 'redis-cli', package: 'redis-tools' },
+  { command: 'python3', package: 'python3' },
 ];
 
 /** Absolute path of a program, or undefined; sbin counts although a user's PATH may leave it out. */

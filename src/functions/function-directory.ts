@@ -10,6 +10,8 @@ import path from 'node:path';
 import { latestVersion, type FunctionReference } from '../plugin/functions.ts';
 
 const extensions = ['.ts', '.mts', '.js', '.mjs', '.cjs'];
+/** What functions are made of; what else lies there may change without a function being started anew. */
+const sources = new Set([...extensions, '.cts', '.json', '.wasm']);
 /** Between looks. */
 const intervalMs = 500;
 /** What lies deeper, or beyond this number, is not looked at. */
@@ -94,7 +96,7 @@ async function look(root: string): Promise<Map<string, string>> {
       const file = path.join(below, name);
       const stats = await stat(path.join(root, file), { bigint: true }).catch(() => undefined);
       if (stats?.isDirectory() === true && depth < maxDepth) await walk(file, depth + 1);
-      else if (stats?.isFile() === true) found.set(file, stateOf(stats));
+      else if (stats?.isFile() === true && sources.has(path.extname(name))) found.set(file, stateOf(stats));
     }
   };
   await walk('', 0);
@@ -110,7 +112,7 @@ function lookSync(root: string): Map<string, string> {
       const file = path.join(below, name);
       const stats = statSync(path.join(root, file), { bigint: true, throwIfNoEntry: false });
       if (stats?.isDirectory() === true && depth < maxDepth) walk(file, depth + 1);
-      else if (stats?.isFile() === true) found.set(file, stateOf(stats));
+      else if (stats?.isFile() === true && sources.has(path.extname(name))) found.set(file, stateOf(stats));
     }
   };
   walk('', 0);

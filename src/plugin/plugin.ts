@@ -126,6 +126,12 @@ export interface Plugin<Config = never, State = unknown, CredentialConfig = neve
   readonly priority: number;
   readonly version?: string;
   readonly type?: 'auth';
+  /** It asks another who the caller is, or whether he may pass: it has no credentials of its own, and may stand in multi-auth. */
+  readonly decides?: true;
+  /** Milliseconds until a phase that returned a promise ends its request with 504. undefined: no limit (a plugin's file: 10,000). */
+  readonly timeoutMs?: number;
+  /** A plugin's file that bears a built-in plugin's name is refused unless it says this. */
+  readonly replacesBuiltIn?: boolean;
   /** Configuration on a route, service, plugin config, global rule, consumer (non-auth) or consumer group. */
   readonly schema: JsonSchema;
   /** auth: configuration on a consumer or credential. */

@@ -10,6 +10,7 @@ import { attachConsumerLabel } from './attach-consumer-label/index.ts';
 import { basicAuth } from './basic-auth/index.ts';
 import { consumerRestriction } from './consumer-restriction/index.ts';
 import { cors } from './cors/index.ts';
+import { customAuth } from './custom-auth/index.ts';
 import { csrf } from './csrf/index.ts';
 import { extPluginPostReq } from './ext-plugin-post-req/index.ts';
 import { extPluginPreReq } from './ext-plugin-pre-req/index.ts';
@@ -52,6 +53,7 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   jwtAuth,
   jweDecrypt,
   keyAuth,
+  customAuth,
   acl,
   consumerRestriction,
   attachConsumerLabel,

@@ -54,13 +54,14 @@ export const multiAuth = definePlugin<Config, State>({
     for (const [name, inner] of config.auth_plugins.flatMap((entry) => Object.entries(entry))) {
       const plugin = plugins.get(name);
       if (plugin === undefined) throw new ConfigError(`${name} plugin did not found`);
-      if (plugin.type !== 'auth' || plugin.rewrite === undefined || name === 'multi-auth') {
+      const run = (plugin.rewrite ?? plugin.access)?.bind(plugin);
+      if ((plugin.type !== 'auth' && plugin.decides !== true) || run === undefined || name === 'multi-auth') {
         throw new ConfigError(`${name} plugin is not supported`);
       }
       const state: unknown = plugin.compile(inner, plugins.deps(name));
       members.push({
         name,
-        rewrite: (exchange) => plugin.rewrite?.(state, exchange),
+        rewrite: (exchange) => run(state, exchange),
         dispose: () => plugin.dispose?.(state),
       });
     }

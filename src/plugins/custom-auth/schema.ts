@@ -1,0 +1,152 @@
+/** custom-auth's configuration: the fields of the cloud gateway's plugin as they are there, and where the function lives. */
+import { ConfigError } from '../../errors/gateway-error.ts';
+import { checkReference } from '../../plugin/functions.ts';
+import { httpClientSchema } from '../../plugin/http-client/index.ts';
+import type { JsonSchema } from '../../resources/resource.ts';
+
+export type KeyInput = 'method' | 'host' | 'path' | 'remote_addr' | 'body';
+
+export interface CommonFunction {
+  readonly type: 'module' | 'http';
+}
+export interface HttpFunction {
+  readonly type: 'http';
+  readonly uri: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+export type FunctionConfig = { readonly type: 'module' } | HttpFunction;
+
+export interface Config {
+  cache_time: number;
+  endpoint_timeout: number;
+  func_name?: string;
+  func_namespace?: string;
+  func_qualifier?: string;
+  is_send_body: boolean;
+  header_auth_parameters?: string[];
+  query_auth_parameters?: string[];
+  user_id?: number;
+  version?: string;
+  function: FunctionConfig;
+  cache_key: KeyInput[];
+  max_body_size: number;
+  upstream_headers: string[];
+  rejected_code: number;
+  rejected_msg: string;
+}
+
+const headerName = { type: 'string', pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" };
+
+export const schema: JsonSchema = {
+  type: 'object',
+  properties: {
+    cache_time: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 3600,
+      description: 'Seconds that a verdict is kept; 0: every request asks.',
+    },
+    endpoint_timeout: {
+      type: 'integer',
+      minimum: 0,
+      maximum: 1800,
+      description: 'Seconds that the function may take; 0: as long as may be, 1800.',
+    },
+    func_name: { type: 'string', minLength: 1, description: 'The function’s name.' },
+    func_namespace: { type: 'string', minLength: 1, description: 'The namespace that it is in.' },
+    func_qualifier: { type: 'string', minLength: 1, description: 'Its version; `$LATEST` is the newest.' },
+    is_send_body: { type: 'boolean', description: 'Send the request’s body to the function, too.' },
+    header_auth_parameters: {
+      type: 'array',
+      items: headerName,
+      description: 'Headers that a verdict is kept by. With `cache_time`, one of these lists must not be empty.',
+    },
+    query_auth_parameters: {
+      type: 'array',
+      items: { type: 'string', minLength: 1 },
+      description: 'Query parameters that a verdict is kept by.',
+    },
+    user_id: { type: 'integer', minimum: 0, description: 'The owner’s number. Kept as it is; nothing depends on it.' },
+    version: {
+      type: 'string',
+      pattern: '^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}$',
+      description:
+        'When this configuration was made, `yyyy-MM-dd HH:mm:ss`. Another one drops what was kept, as any change does.',
+    },
+    function: {
+      type: 'object',
+      default: { type: 'module' },
+      description: 'Where the function lives.',
+      properties: {
+        type: {
+          type: 'string',
+          enum: ['module', 'http'],
+          default: 'module',
+          description: '`module`: a file in the function directory; `http`: any URL.',
+        },
+        uri: { type: 'string', pattern: '^https?://.+', description: '`http`: where the event is sent by POST.' },
+        headers: {
+          type: 'object',
+          additionalProperties: { type: 'string' },
+          description: '`http`: headers to send with it.',
+        },
+        ...httpClientSchema,
+      },
+    },
+    cache_key: {
+      type: 'array',
+      uniqueItems: true,
+      items: { type: 'string', enum: ['method', 'host', 'path', 'remote_addr', 'body'] },
+      default: ['method', 'host', 'path', 'remote_addr', 'body'],
+      description:
+        'What a verdict is kept by beside the verification parameters. Leave out only what the function does not look at.',
+    },
+    max_body_size: {
+      type: 'integer',
+      minimum: 1,
+      maximum: 67_108_864,
+      default: 1_048_576,
+      description: 'Bytes of a body that may be sent; a larger one is refused with 413, and the function not asked.',
+    },
+    upstream_headers: {
+      type: 'array',
+      items: headerName,
+      default: [],
+      description: 'Headers that only the function may set: what a client sends under these names is always removed.',
+    },
+    rejected_code: {
+      type: 'integer',
+      minimum: 400,
+      maximum: 599,
+      default: 401,
+      description: 'Status of a refusal.',
+    },
+    rejected_msg: {
+      type: 'string',
+      minLength: 1,
+      default: 'Verification failed',
+      description: 'Message of a refusal.',
+    },
+  },
+  required: ['cache_time', 'endpoint_timeout', 'is_send_body'],
+  encrypt_fields: ['function.ssl_key'],
+};
+
+/** What the schema cannot say. Throws ConfigError that names the field. */
+export function checkConfig(config: Config): void {
+  const { header_auth_parameters: headers = [], query_auth_parameters: queries = [] } = config;
+  if (config.cache_time > 0 && headers.length === 0 && queries.length === 0) {
+    throw new ConfigError(
+      'header_auth_parameters: cache_time is not 0, so it or query_auth_parameters must name what verdicts are kept by',
+    );
+  }
+  if (config.function.type === 'http') {
+    if (typeof config.function.uri !== 'string') throw new ConfigError('function.uri: is required for type http');
+    return;
+  }
+  const { func_namespace: namespace, func_name: name, func_qualifier: qualifier } = config;
+  if (namespace === undefined) throw new ConfigError('func_namespace: is required');
+  if (name === undefined) throw new ConfigError('func_name: is required');
+  if (qualifier === undefined) throw new ConfigError('func_qualifier: is required');
+  checkReference({ namespace, name, qualifier });
+}

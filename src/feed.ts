@@ -30,6 +30,7 @@ export class Feed {
   readonly #itemCheck: ItemCheck | undefined;
   readonly #routes = new Set<string>();
   readonly #resolver: SecretResolver | undefined;
+  #resend: ((changes: readonly SnapshotChange[]) => void) | undefined;
   /** Ends when the last change that waits for a secret has been sent; undefined: none waits. */
   #sending: Promise<void> | undefined;
 
@@ -73,6 +74,7 @@ export class Feed {
     resend: (changes: readonly SnapshotChange[]) => void,
   ): () => void {
     const { store, secrets } = this.#options;
+    this.#resend = resend;
     secrets?.onChange((keys) => {
       this.#inOrder(() => {
         resend(this.#resolver?.again(keys) ?? []);
@@ -91,6 +93,20 @@ export class Feed {
           send(revision, late);
         });
       });
+    });
+  }
+
+  /** Plugins are others now: what was refused for one may be good. */
+  judgeAgain(): void {
+    this.#inOrder(() => {
+      const accepted = this.#accept([]);
+      if (accepted.length === 0) return undefined;
+      const resolved = this.#resolve(accepted);
+      if (!(resolved instanceof Promise)) {
+        this.#resend?.(resolved);
+        return undefined;
+      }
+      return resolved.then((late) => this.#resend?.(late));
     });
   }
 

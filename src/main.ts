@@ -12,6 +12,7 @@ import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { Feed } from './feed.ts';
 import { nodeMetrics } from './gateway-metrics.ts';
 import { announceAdmin, forgetAdmin } from './history/admin-address.ts';
+import type { ChangingRegistry, PluginFiles } from './plugin-files/plugin-files.ts';
 import { createLogger, type Logger } from './observability/error-log.ts';
 import type { MetricsSnapshot } from './observability/metrics.ts';
 import type { PluginRegistry } from './plugins/registry.ts';
@@ -45,6 +46,7 @@ export async function start(options: StartOptions): Promise<number> {
   for (const warning of warnings) log.warn(warning);
   const registry = registryOf(settings, log);
 
+  const pluginFiles = await openPluginFiles(settings, registry, log);
   for (const address of addressesOf(settings, registry)) await probe(address);
   const opened = await openStore(storeKind(settings), {
     onError: (message) => {
@@ -71,6 +73,7 @@ export async function start(options: StartOptions): Promise<number> {
     log,
     writeLog,
     load: () => feed.load(),
+    plugins: () => pluginFiles?.bundles ?? [],
     healthNow: () => monitor.snapshot(),
     onOutcome: (key, label, outcome) => {
       monitor.report(key, label, outcome);
@@ -96,6 +99,7 @@ export async function start(options: StartOptions): Promise<number> {
   const stop = async (): Promise<void> => {
     withdraw?.();
     await Promise.all([workers.stop(), ...servers.map((server) => server.close())]);
+    pluginFiles?.close();
     monitor.dispose();
     secrets.dispose();
     resolver.dispose();
@@ -103,6 +107,13 @@ export async function start(options: StartOptions): Promise<number> {
   };
   try {
     await workers.start();
+    pluginFiles?.follow({
+      stored: async () => (await store.list('')).entries,
+      publish: async ({ bundles, removed }) => {
+        await workers.swapPlugins(bundles, removed);
+        feed.judgeAgain();
+      },
+    });
     if (servesAdmin(settings)) {
       const admin = createAdminServer({
         store,
@@ -141,6 +152,7 @@ export async function start(options: StartOptions): Promise<number> {
     announce(settings, madeKey, feed.routeCount);
     const signal = await untilSignal(() => {
       workers.reopenLogs();
+      void pluginFiles?.reload();
       void opened.reload?.().catch((error: unknown) => {
         log.error('reload failed', { error: String(error) });
       });
@@ -220,11 +232,27 @@ function role({ role: name, tls }: Settings): Partial<Settings> {
   return name === 'control_plane' ? { workers: 0, listen: [], tls: { ...tls, enabled: false } } : {};
 }
 
-export function registryOf(settings: Settings, log: Logger): PluginRegistry {
+export function registryOf(settings: Settings, log: Logger): ChangingRegistry {
   const { registry, missing } = createEnabledRegistry(settings);
-  if (missing.length > 0)
+  if (missing.length > 0 && settings.pluginDirs.length === 0)
     log.warn('plugins that the settings list and that do not exist here', { plugins: missing.join(' ') });
   return registry;
+}
+
+/** The user's own plugins, loaded; undefined where the settings name no directory of them. */
+async function openPluginFiles(
+  settings: Settings,
+  registry: ChangingRegistry,
+  log: Logger,
+): Promise<PluginFiles | undefined> {
+  if (settings.pluginDirs.length === 0) return undefined;
+  const { PluginFiles: Files } = await import('./plugin-files/plugin-files.ts');
+  const files = new Files({ dirs: settings.pluginDirs, listed: settings.plugins, registry, log });
+  await files.start();
+  const missing = registry.unknown.filter((name) => !files.names.has(name));
+  if (missing.length > 0)
+    log.warn('plugins that the settings list and that do not exist here', { plugins: missing.join(' ') });
+  return files;
 }
 
 export function storeKind(settings: Settings): StoreKind {

@@ -1,4 +1,5 @@
 /** What the control plane and its workers say to each other. All of it is structured-cloneable. */
+import type { PluginBundle } from './plugin-files/bundle.ts';
 import type { HealthMessage } from './proxy/upstream/health/health-view.ts';
 import type { MetricsSnapshot } from './observability/metrics.ts';
 import type { ExplainReport, ExplainRequest } from './explain/report.ts';
@@ -7,6 +8,13 @@ import type { SnapshotChange, SnapshotError } from './snapshot/snapshot.ts';
 
 export type ToWorker =
   | { readonly type: 'changes'; readonly revision: number; readonly changes: readonly SnapshotChange[] }
+  /** Plugin files: versions to use from now on, and names to forget. Answered once it is so. */
+  | {
+      readonly type: 'plugins';
+      readonly id: number;
+      readonly bundles: readonly PluginBundle[];
+      readonly removed: readonly string[];
+    }
   | { readonly type: 'listen' }
   | { readonly type: 'health'; readonly message: HealthMessage }
   | { readonly type: 'metrics'; readonly id: number }
@@ -21,6 +29,7 @@ export type FromWorker =
   /** No call is with the runner's former process any more. */
   | { readonly type: 'runner-moved'; readonly id: number }
   | { readonly type: 'applied'; readonly revision: number; readonly errors: readonly SnapshotError[] }
+  | { readonly type: 'plugins-loaded'; readonly id: number; readonly errors: readonly SnapshotError[] }
   | { readonly type: 'listening' }
   | { readonly type: 'listen-failed'; readonly setting: string; readonly message: string }
   | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricsSnapshot }

@@ -236,7 +236,34 @@ function stop(timeoutMs: number): void {
   }, 10);
 }
 
-port.on('message', (message: ToWorker) => {
+async function swapPlugins({ id, bundles, removed }: Extract<ToWorker, { type: 'plugins' }>): Promise<void> {
+  // Loaded where there are any, and only then.
+  const { loadPlugins } = await import('./plugin-files/load-plugins.ts');
+  const { plugins, errors } = await loadPlugins(bundles, log);
+  for (const plugin of plugins) registry.put(plugin);
+  for (const name of removed) registry.remove(name);
+  const refused = snapshot.pluginsChanged([...plugins.map(({ name }) => name), ...removed]);
+  send({ type: 'plugins-loaded', id, errors: [...errors, ...refused] });
+}
+
+/** Messages that came while plugins were being loaded: changes are applied in order. */
+let waiting: ToWorker[] | undefined;
+
+function take(message: ToWorker): void {
+  if (waiting !== undefined && message.type !== 'stop') waiting.push(message);
+  else if (message.type === 'plugins') {
+    waiting = [];
+    void swapPlugins(message).then(() => {
+      const due = waiting ?? [];
+      waiting = undefined;
+      for (const one of due) take(one);
+    });
+  } else handle(message);
+}
+
+port.on('message', take);
+
+function handle(message: Exclude<ToWorker, { type: 'plugins' }>): void {
   switch (message.type) {
     case 'changes':
       send({ type: 'applied', revision: message.revision, errors: snapshot.apply(message.changes) });
@@ -271,4 +298,4 @@ port.on('message', (message: ToWorker) => {
       stop(message.timeoutMs);
       break;
   }
-});
+}

@@ -8,6 +8,7 @@ import type { ExplainReport, ExplainRequest } from './explain/report.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
 import type { MetricsSnapshot } from './observability/metrics.ts';
 import type { Logger } from './observability/error-log.ts';
+import type { PluginBundle } from './plugin-files/bundle.ts';
 import type { HealthMessage } from './proxy/upstream/health/health-view.ts';
 import { createCounterMemory, releaseWorker, type CounterMemory } from './plugin/counters/counters.ts';
 import { createVerdictMemory, VerdictControl } from './plugin/verdict-cache/verdict-cache.ts';
@@ -21,6 +22,8 @@ export interface WorkersOptions {
   readonly writeLog: (line: string) => void;
   /** Everything as of now, for a worker that starts, in pieces of one revision. */
   readonly load: () => AsyncIterable<{ revision: number; changes: SnapshotChange[] }>;
+  /** Plugin files as of now, for a worker that starts. */
+  readonly plugins?: () => readonly PluginBundle[];
   readonly healthNow: () => readonly HealthMessage[];
   readonly onOutcome: (key: string, label: string, outcome: PassiveOutcome) => void;
   readonly onRejected: (errors: readonly SnapshotError[]) => void;
@@ -141,6 +144,16 @@ export class Workers {
     return replies.flatMap((reply) => (reply?.type === 'metrics' ? [reply.metrics] : []));
   }
 
+  /** Resolves when every worker uses these versions of plugin files; what one of them cannot use is told as rejected. */
+  async swapPlugins(bundles: readonly PluginBundle[], removed: readonly string[]): Promise<void> {
+    await Promise.all([...this.#handles].map((handle) => this.#givePlugins(handle, bundles, removed)));
+  }
+
+  async #givePlugins(handle: Handle, bundles: readonly PluginBundle[], removed: readonly string[]): Promise<void> {
+    const reply = await this.#ask(handle, (id) => ({ type: 'plugins', id, bundles, removed }));
+    if (reply?.type === 'plugins-loaded' && reply.errors.length > 0) this.#options.onRejected(reply.errors);
+  }
+
   async explain(request: ExplainRequest): Promise<ExplainReport> {
     const [handle] = this.#handles;
     if (handle === undefined) throw new Error('no worker is running');
@@ -228,6 +241,8 @@ export class Workers {
       this.#onExit(handle, code);
     });
     for (const message of this.#options.healthNow()) post(handle, { type: 'health', message });
+    const plugins = this.#options.plugins?.() ?? [];
+    if (plugins.length > 0) await this.#givePlugins(handle, plugins, []);
     let loaded = 0;
     for await (const { revision, changes } of this.#options.load()) {
       loaded = revision;
@@ -271,6 +286,7 @@ export class Workers {
         break;
       case 'metrics':
       case 'explained':
+      case 'plugins-loaded':
         this.#answered(handle);
         this.#replies.get(message.id)?.(message);
         break;

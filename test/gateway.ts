@@ -3,10 +3,10 @@
  * `await using gateway = await startGateway()` ends it with the test.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { parse, stringify } from 'yaml';
 
 export interface Gateway extends AsyncDisposable {
@@ -101,7 +101,10 @@ async function startOnce(options: GatewayOptions): Promise<Gateway> {
   const base =
     options.baseFile === undefined ? {} : (parse(await readFile(options.baseFile, 'utf8')) as Record<string, unknown>);
   await writeFile(configFile, stringify(merge(base, testSettings(ports, options.settings))));
-  for (const [name, text] of Object.entries(options.files ?? {})) await writeFile(join(directory, name), text);
+  for (const [name, text] of Object.entries(options.files ?? {})) {
+    await mkdir(dirname(join(directory, name)), { recursive: true });
+    await writeFile(join(directory, name), text);
+  }
   const child = spawn(
     process.execPath,
     [

@@ -25,6 +25,7 @@ export const catalogue = {
   ROUTE_NOT_FOUND: { status: 404, source: 'client', retry: 'never', message: '404 Route Not Found' },
   CLIENT_CLOSED: { status: 499, source: 'client', retry: 'never', message: '499 Client Closed Request' },
   PLUGIN_FAILED: { status: 500, source: 'gateway', retry: 'never', message: '500 Internal Server Error' },
+  PLUGIN_TIMEOUT: { status: 504, source: 'gateway', retry: 'never', message: '504 Gateway Time-out' },
   PLUGIN_UNAVAILABLE: {
     status: 503,
     source: 'gateway',

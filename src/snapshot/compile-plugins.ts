@@ -2,12 +2,13 @@
 import { ConfigError } from '../errors/gateway-error.ts';
 import { compileExpression } from '../expression/expression.ts';
 import type { Exchange } from '../plugin/exchange.ts';
-import type { AnyPlugin, PluginDeps, Reply } from '../plugin/plugin.ts';
+import type { AnyPlugin, MaybeAsync, PluginDeps, Reply } from '../plugin/plugin.ts';
 import { findReference } from '../plugin/secret-reference.ts';
 import { compileVariable } from '../plugin/variables.ts';
 import type { CompiledPlugin, Pipeline, Step } from '../proxy/pipeline/compiled.ts';
 import { defaultsOf } from '../resources/defaults.ts';
 import type { Json, PluginConfigs } from '../resources/resource.ts';
+import { withDeadline } from './phase-deadline.ts';
 
 export interface PluginSource {
   find(name: string): AnyPlugin | undefined;
@@ -61,10 +62,15 @@ function bind(
   fromConsumer: boolean,
 ): BoundPlugin {
   defaultsOf(plugin.schema)(config);
-  const state: unknown = plugin.compile(config, source.deps(plugin.name, scope));
-  const rewrite = plugin.rewrite?.bind(plugin);
-  const access = plugin.access?.bind(plugin);
-  const beforeProxy = plugin.beforeProxy?.bind(plugin);
+  const deps = source.deps(plugin.name, scope);
+  const state: unknown = plugin.compile(config, deps);
+  const limitMs = plugin.timeoutMs === undefined ? undefined : timeoutOf(plugin.timeoutMs, deps.attributes);
+  const phase = (name: 'rewrite' | 'access' | 'beforeProxy'): CompiledPlugin['rewrite'] => {
+    const run = plugin[name]?.bind(plugin);
+    if (run === undefined) return undefined;
+    const bound = (exchange: Exchange): MaybeAsync => run(state, exchange);
+    return limitMs === undefined ? bound : withDeadline(bound, `${plugin.name}, ${name},`, limitMs);
+  };
   const headerFilter = plugin.headerFilter?.bind(plugin);
   const bodyFilter = plugin.filtersBody?.(state) === false ? undefined : plugin.bodyFilter?.bind(plugin);
   const log = plugin.log?.bind(plugin);
@@ -79,9 +85,9 @@ function bind(
     errorResponse: (meta?.['error_response'] ?? undefined) as string | object | undefined,
     isAuth: plugin.type === 'auth',
     fromConsumer,
-    rewrite: rewrite === undefined ? undefined : (exchange) => rewrite(state, exchange),
-    access: access === undefined ? undefined : (exchange) => access(state, exchange),
-    beforeProxy: beforeProxy === undefined ? undefined : (exchange) => beforeProxy(state, exchange),
+    rewrite: phase('rewrite'),
+    access: phase('access'),
+    beforeProxy: phase('beforeProxy'),
     headerFilter:
       headerFilter === undefined
         ? undefined
@@ -103,6 +109,12 @@ function bind(
             dispose(state);
           },
   };
+}
+
+/** `plugin_attr.<name>.timeout_ms` goes before what the plugin says. */
+function timeoutOf(timeoutMs: number, attributes: Readonly<Record<string, unknown>>): number {
+  const { timeout_ms: asked } = attributes;
+  return typeof asked === 'number' && asked > 0 && asked < 2 ** 31 ? asked : timeoutMs;
 }
 
 /**

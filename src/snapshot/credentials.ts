@@ -142,6 +142,33 @@ export class CredentialTable {
     if (credentials?.size === 0) this.#credentials.delete(username);
   }
 
+  /** These plugins are others now: their credentials are compiled anew. Returns key → why one can no longer be used. */
+  pluginsChanged(names: readonly string[]): Map<string, string> {
+    const refused = new Map<string, string>();
+    for (const name of names) {
+      this.#byPlugin.get(name)?.clear();
+      for (const place of [...this.#contested.keys()])
+        if (place.startsWith(`${name}\0`)) this.#contested.delete(place);
+      for (const [key, holder] of this.#holders()) {
+        if (!holder.text.includes(JSON.stringify(name))) continue;
+        try {
+          const owned = this.#ownedBy(holder).filter(({ plugin }) => plugin === name);
+          this.#insert(holder, owned);
+        } catch (error) {
+          refused.set(key, error instanceof Error ? error.message : String(error));
+        }
+      }
+    }
+    return refused;
+  }
+
+  *#holders(): Iterable<readonly [key: string, holder: Holder]> {
+    for (const [username, holder] of this.#consumers) yield [`consumers/${username}`, holder];
+    for (const [username, credentials] of this.#credentials)
+      for (const [id, { holder }] of credentials)
+        if (holder !== undefined) yield [`consumers/${username}/credentials/${id}`, holder];
+  }
+
   #index(plugin: string): Map<string, Holder | Presented> {
     let index = this.#byPlugin.get(plugin);
     if (index === undefined) this.#byPlugin.set(plugin, (index = new Map<string, Holder | Presented>()));

@@ -70,6 +70,8 @@ export class Snapshot {
   readonly #pluginConfigs = new Map<string, { plugins: PluginConfigs }>();
   readonly #consumerGroups = new Map<string, { plugins: PluginConfigs }>();
   readonly #globalRules = new Map<string, GlobalRulePlugins>();
+  /** As they were written, where they can be used at all. */
+  readonly #globalRuleTexts = new Map<string, { plugins?: PluginConfigs }>();
   readonly #upstreams = new Map<string, Upstream>();
   readonly #clientCertificates = new Map<string, Ssl>();
   readonly #compiledUpstreams = new Map<string, CompiledUpstream>();
@@ -99,6 +101,29 @@ export class Snapshot {
 
   explainRouting(subject: RouteSubject): RouteExplanation {
     return this.#router.explain(subject);
+  }
+
+  /** These plugins are others now: what uses them is compiled anew, and requests under way finish on what they have. */
+  pluginsChanged(names: readonly string[]): SnapshotError[] {
+    const uses = usesOf(names);
+    const errors: SnapshotError[] = [];
+    const attempt = (key: string, task: () => void): void => {
+      try {
+        task();
+      } catch (error) {
+        errors.push({ key, message: error instanceof Error ? error.message : String(error) });
+      }
+    };
+    for (const [id, service] of this.#services) if (uses(service.plugins)) this.#refreshRoutes(`services/${id}`, false);
+    for (const [id, { plugins }] of this.#pluginConfigs)
+      if (uses(plugins)) this.#refreshRoutes(`plugin_configs/${id}`, false);
+    const quoted = names.map((name) => JSON.stringify(name));
+    for (const slot of this.#routes.values())
+      if (slot.runs(names) || quoted.some((name) => slot.text.includes(name))) slot.retire();
+    for (const [id, rule] of this.#globalRuleTexts)
+      if (uses(rule)) attempt(`global_rules/${id}`, () => this.#applyGlobalRule(id, structuredClone(rule), undefined));
+    for (const [key, message] of this.#options.credentials.pluginsChanged(names)) errors.push({ key, message });
+    return errors;
   }
 
   /** Applies what can be applied; what cannot is in the answer. */
@@ -239,6 +264,8 @@ export class Snapshot {
 
   #applyGlobalRule(id: string, rule: { plugins?: PluginConfigs } | undefined, problem: string | undefined): void {
     const scope = `global_rule#${id}`;
+    if (rule === undefined || problem !== undefined) this.#globalRuleTexts.delete(id);
+    else this.#globalRuleTexts.set(id, structuredClone(rule));
     if (rule === undefined) this.#globalRules.delete(id);
     else if (problem !== undefined) this.#globalRules.set(id, { plugins: [unusableRule(scope, problem)], holders: 0 });
     else {
@@ -401,6 +428,11 @@ class RouteSlot implements CompiledRoute {
     return ready;
   }
 
+  /** Whether one of the plugins is compiled here, be it brought by a consumer. */
+  runs(names: readonly string[]): boolean {
+    return this.#ready?.runs(names) === true;
+  }
+
   /** The next request compiles anew; requests under way finish on what they have. */
   retire(): void {
     this.#ready?.retire();
@@ -441,10 +473,24 @@ class Ready implements ReadyRoute {
     return active;
   }
 
+  runs(names: readonly string[]): boolean {
+    const pipelines = [this.active.route, ...[...this.#variants.values()].map(({ pipeline }) => pipeline)];
+    return pipelines.some((pipeline) => pipeline?.plugins.some(({ name }) => names.includes(name)) === true);
+  }
+
   retire(): void {
     retire(this.active.route);
     for (const variant of this.#variants.values()) retire(variant.pipeline);
   }
+}
+
+/** Whether a configuration names one of the plugins, be it inside another's. */
+function usesOf(names: readonly string[]): (value: object | undefined) => boolean {
+  const quoted = names.map((name) => `${JSON.stringify(name)}:`);
+  return (value) => {
+    const text = value === undefined ? '' : JSON.stringify(value);
+    return quoted.some((name) => text.includes(name));
+  };
 }
 
 function matchedRoute(id: string, route: Route, service: Service | undefined): MatchedRoute {

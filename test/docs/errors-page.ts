@@ -20,6 +20,7 @@ const meanings: Readonly<Record<keyof typeof catalogue, string>> = {
   ROUTE_NOT_FOUND: 'No route matches. `gatewright explain` tells why the nearest ones do not.',
   CLIENT_CLOSED: 'The client went away before it had its answer. It sees nothing; the log has the code.',
   PLUGIN_FAILED: 'A plugin threw. The error log names it; the request was refused.',
+  PLUGIN_TIMEOUT: 'A plugin did not end a phase within its `timeoutMs`. The error log names it.',
   PLUGIN_UNAVAILABLE: 'The route, or what it refers to, cannot be used as it is configured. The error log says why.',
   UPSTREAM_MISSING: 'The route has no upstream, and no plugin answered.',
   UPSTREAM_NO_NODE: 'The upstream has no node that may take traffic.',

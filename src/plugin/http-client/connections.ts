@@ -18,7 +18,7 @@ export interface Connection {
   readonly client: Client;
   readonly origin: string;
   readonly context: TlsContext | undefined;
-  /** undefined: does not stand yet. */
+  /** undefined: it does not stand. */
   connected: Connected | undefined;
   /** A request before this one was answered on it. */
   reused: boolean;
@@ -27,6 +27,9 @@ export interface Connection {
 }
 
 export type ConnectionsOptions = Pick<CheckedOptions, 'keepAlive' | 'keepAliveTimeoutMs' | 'keepAlivePool'>;
+
+/** Servers that connections are kept to, beyond which they are closed: a plugin may take its URLs from requests. */
+const maxOrigins = 256;
 
 export class Connections {
   readonly #identity: Identity;
@@ -59,13 +62,14 @@ export class Connections {
     const { keepAlive, keepAlivePool } = this.#options;
     const stale = connection.context !== undefined && connection.context !== this.#context;
     const open = connection.client.stats.connected;
-    let idle = this.#idle.get(connection.origin);
-    if (this.#closed || !keepAlive || stale || !open || (idle?.length ?? 0) >= keepAlivePool) {
+    const idle = this.#idle.get(connection.origin) ?? [];
+    const room = idle.length < keepAlivePool && (idle.length > 0 || this.#idle.size < maxOrigins);
+    if (this.#closed || !keepAlive || stale || !open || !room) {
       close(connection);
       return;
     }
-    if (idle === undefined) this.#idle.set(connection.origin, (idle = []));
     idle.push(connection);
+    this.#idle.set(connection.origin, idle);
   }
 
   /** Those in use close when they are given back. */
@@ -74,13 +78,10 @@ export class Connections {
     this.#closeIdle(() => true);
   }
 
-  get idleCount(): number {
-    return [...this.#idle.values()].reduce((sum, idle) => sum + idle.length, 0);
-  }
-
   #popIdle(origin: string): Connection | undefined {
     const idle = this.#idle.get(origin);
     for (let connection; (connection = idle?.pop()) !== undefined;) {
+      if (idle?.length === 0) this.#idle.delete(origin);
       if (connection.client.stats.connected) {
         connection.reused = true;
         return connection;
@@ -120,11 +121,15 @@ export class Connections {
     const client = new UndiciClient(url.origin, {
       connect: ({ hostname, port }, callback) => {
         connection.reused = false;
+        connection.connected = undefined;
         const target = { host: hostname, port: Number(port) || (context === undefined ? 80 : 443), context, timeoutMs };
         socket = connect(target, (error, opened, connected) => {
+          if (error !== undefined) {
+            callback(error, null);
+            return;
+          }
           connection.connected = connected;
-          if (error === undefined) callback(null, opened);
-          else callback(error, null);
+          callback(null, opened);
         });
       },
       keepAliveTimeout: keepAliveTimeoutMs,
@@ -141,7 +146,7 @@ export class Connections {
       connected: undefined,
       reused: false,
       destroy: (error) => {
-        socket?.destroy();
+        socket?.destroy(error);
         void client.destroy(error).catch(() => undefined);
       },
     };

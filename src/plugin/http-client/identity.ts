@@ -1,7 +1,7 @@
 /**
  * Who a client is on a connection and whom it believes: certificate, key, authorities, as one TLS context. Those that are files are
  * looked at again, so that a certificate that was renewed on the disk is used without a restart.
- * Invariant: a context is wholly of one moment's files; while new files do not fit together the last good context stays.
+ * Invariant: certificate and key of a context belong together; while new files cannot be used, the last good context stays.
  */
 import { stat } from 'node:fs/promises';
 import type { X509Certificate } from 'node:crypto';

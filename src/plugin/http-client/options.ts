@@ -103,9 +103,11 @@ function unknownOption(name: string): ConfigError {
 function checkValue(name: string, value: unknown, schema: JsonSchema): void {
   const { type, minimum, maximum } = schema as { type?: string; minimum?: number; maximum?: number };
   if (type === 'integer') {
-    const fits =
-      Number.isSafeInteger(value) && Number(value) >= (minimum ?? 0) && Number(value) <= (maximum ?? Infinity);
-    if (!fits) throw new ConfigError(`${name}: must be an integer of at least ${minimum ?? 0}`);
+    const [least, most] = [minimum ?? 0, maximum ?? Infinity];
+    if (!Number.isSafeInteger(value) || Number(value) < least || Number(value) > most) {
+      const range = maximum === undefined ? `of at least ${least}` : `from ${least} to ${maximum}`;
+      throw new ConfigError(`${name}: must be an integer ${range}`);
+    }
   } else if (type === 'array') {
     const known =
       Array.isArray(value) && value.length > 0 && value.every((one) => bothProtocols.includes(one as TlsProtocol));

@@ -19,6 +19,40 @@ test('every route of the server, and a path that is none, answers 401 without a 
   }
 });
 
+test('a viewer gets no further than reading on any route of the server, and meets no secret there', async (t) => {
+  const admin = startAdmin(t);
+  const secret = 'a-secret-no-viewer-shall-see';
+  await admin.done('PUT', '/consumers', { username: 'x', plugins: { 'key-auth': { key: secret } } });
+  await admin.done('PUT', '/consumers/x/credentials/x', { plugins: { 'key-auth': { key: `${secret}-2` } } });
+  await admin.done('PUT', '/secrets/vault/x', { uri: 'http://127.0.0.1:1', prefix: 'p', token: secret });
+  await admin.done('PUT', '/secrets/vault/x', { uri: 'http://127.0.0.1:1', prefix: 'p', token: `${secret}-3` });
+  const stored = await admin.store.list('');
+  const document = (await admin.done('GET', '/openapi.json')).body as { paths: Record<string, object> };
+  const seen = new Set<string>();
+  for (const [path, methods] of Object.entries(document.paths)) {
+    for (const method of Object.keys(methods)) {
+      const url = path
+        .replace('{revision}', '1')
+        .replace('/secrets/{parent}', '/secrets/vault')
+        .replaceAll(/\{\w+\}/g, 'x');
+      const call = { method: method.toUpperCase() as 'GET', url, headers: { 'x-api-key': viewerKey } };
+      const answer = await admin.server.inject(call);
+      assert.ok(!answer.body.includes(secret), `${method} ${url}`);
+      seen.add(call.method);
+      if (method === 'get') {
+        assert.notEqual(answer.statusCode, 401, url);
+        const asking = await admin.server.inject({ ...call, url: `${url}?show_secrets=true` });
+        assert.ok(!asking.body.includes(secret), url);
+      } else {
+        assert.equal(answer.statusCode, 401, `${method} ${url}`);
+        assert.deepEqual(answer.json(), denied('invalid method for role viewer'));
+      }
+    }
+  }
+  assert.deepEqual([...seen].toSorted(), ['DELETE', 'GET', 'PATCH', 'POST', 'PUT']);
+  assert.deepEqual(await admin.store.list(''), stored);
+});
+
 test('the well-known key of APISIX is wrong unless it was configured (CVE-2020-13945)', async (t) => {
   const admin = startAdmin(t);
   const answer = await admin.call('GET', '/routes', undefined, { 'x-api-key': 'edd1c9f034335f136f87ad84b625c8f1' });

@@ -11,7 +11,17 @@ interface PluginQuery {
   readonly schema_type?: string;
 }
 
-export function registerPluginRoutes(server: FastifyInstance, registry: PluginRegistry): void {
+/** `reload`: resolves when every worker uses what plugin files hold now. */
+export function registerPluginRoutes(
+  server: FastifyInstance,
+  registry: PluginRegistry,
+  reload: () => Promise<void> = () => Promise.resolve(),
+): void {
+  server.put(`${adminPrefix}/plugins/reload`, async (_request, reply) => {
+    await reload();
+    return reply.send('done');
+  });
+
   server.get(`${adminPrefix}/plugins/list`, (_request, reply) =>
     reply.send(byPriority(registry).map((plugin) => plugin.name)),
   );

@@ -18,6 +18,8 @@ import { StoreError } from '../store/store.ts';
 export interface AdminDeps extends Omit<WriterDeps, 'index'>, AuthOptions {
   /** The gateway's version, shown in the OpenAPI document. */
   readonly version: string;
+  /** Looks at plugin files again; resolves when every worker uses what they hold. */
+  readonly reloadPlugins?: () => Promise<void>;
   /** A body larger than this is answered 413; default 1.5 MiB, as APISIX. */
   readonly maxBodyBytes?: number;
   /** deployment.admin.enable_admin_cors: pages of other origins may call, with the key in the header. Default: no. */
@@ -59,7 +61,7 @@ export function createAdminServer(deps: AdminDeps): FastifyInstance {
   const writer = new ResourceWriter({ ...deps, index, publish: (n) => deps.publish(n) });
   registerResourceRoutes(server, { store: deps.store, registry: deps.registry, writer });
   registerHistoryRoutes(server, { store: deps.store, registry: deps.registry, writer });
-  registerPluginRoutes(server, deps.registry);
+  registerPluginRoutes(server, deps.registry, deps.reloadPlugins);
   registerSchemaRoutes(server, deps.registry);
   registerOpenapi(server, deps.version, routes);
   return server;

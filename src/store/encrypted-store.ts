@@ -5,12 +5,13 @@
 import type { PluginRegistry } from '../resources/plugin-check.ts';
 import type { JsonObject } from '../resources/resource.ts';
 import { createSecretSieve, mapSecrets, type MapSecret } from '../resources/secret-fields.ts';
-import { createFieldCipher } from './field-cipher.ts';
+import { createFieldCipher, type FieldCipher } from './field-cipher.ts';
 import { unknownOrigin } from './history.ts';
 import type {
   ChangeSet,
   CommitResult,
   Entry,
+  HistoryEntry,
   HistoryQuery,
   Operation,
   Origin,
@@ -48,13 +49,13 @@ export function encryptStore(inner: Store, keyring: readonly string[], registry:
   };
   const seal = (operation: Operation): Operation =>
     operation.type === 'put' ? { ...operation, value: sealText(operation.key, operation.value) } : operation;
-  // What was stored before there was a keyring goes into the history encrypted, by the key that is the first now.
-  const keep = (key: string, text: string): string => sealText(key, openText(key, text));
+  const history = inner.history && encryptHistory(inner.history, cipher, convert);
+  const keep = history?.keep;
   return {
     get writable() {
       return inner.writable;
     },
-    history: inner.history && openHistory(inner.history, openText),
+    history: history?.opened,
     async get(key: string): Promise<Entry | undefined> {
       const entry = await inner.get(key);
       return entry === undefined ? undefined : open(entry);
@@ -68,7 +69,11 @@ export function encryptStore(inner: Store, keyring: readonly string[], registry:
       preconditions?: readonly Precondition[],
       origin: Origin = unknownOrigin,
     ): Promise<CommitResult> {
-      const result = await inner.commit(operations.map(seal), preconditions, { ...origin, keep });
+      const result = await inner.commit(
+        operations.map(seal),
+        preconditions,
+        keep === undefined ? origin : { ...origin, keep },
+      );
       return result.ok ? { ...result, entries: result.entries.map(open) } : result;
     },
     watch: (listener: (changes: ChangeSet) => void) =>
@@ -84,28 +89,60 @@ export function encryptStore(inner: Store, keyring: readonly string[], registry:
   };
 }
 
-function openHistory(inner: StoreHistory, openText: (key: string, text: string) => string): StoreHistory {
-  const open = (key: string, text: string | undefined): string | undefined =>
-    text === undefined ? undefined : openText(key, text);
-  return {
+type Convert = (key: string, text: string, map: MapSecret) => string;
+
+/** Before a secret that no key opened when it was replaced: what it says may be another key's ciphertext. */
+const unopenedMark = '$unopened:';
+
+/**
+ * The history: all of it encrypted by the first key, also what was stored before there was a keyring or by an older key. `keep`:
+ * how the store below is to keep a value.
+ */
+function encryptHistory(
+  inner: StoreHistory,
+  cipher: FieldCipher,
+  convert: Convert,
+): { opened: StoreHistory; keep: (key: string, text: string) => string } {
+  const keep = (key: string, text: string): string =>
+    convert(key, text, (secret) => {
+      if (secret.startsWith(unopenedMark))
+        return unopenedMark + cipher.encrypt(cipher.decrypt(secret.slice(unopenedMark.length)));
+      const opened = cipher.decrypt(secret);
+      return (opened === secret && cipher.looksEncrypted(secret) ? unopenedMark : '') + cipher.encrypt(opened);
+    });
+  const open = (key: string, text: string | undefined, onUnopened?: () => void): string | undefined =>
+    text === undefined
+      ? undefined
+      : convert(key, text, (secret) => {
+          const marked = secret.startsWith(unopenedMark);
+          const stored = marked ? secret.slice(unopenedMark.length) : secret;
+          const opened = cipher.decrypt(stored);
+          if (marked || (opened === stored && cipher.looksEncrypted(stored))) onUnopened?.();
+          return opened;
+        });
+  void inner.reseal?.(keep, cipher.fingerprint);
+  const opened: StoreHistory = {
     async find(query: HistoryQuery) {
       const { total, entries } = await inner.find(query);
-      return {
-        total,
-        entries: entries.map((entry) => ({
-          ...entry,
-          before: open(entry.key, entry.before),
-          after: open(entry.key, entry.after),
-        })),
-      };
+      const openEntry = (entry: HistoryEntry): HistoryEntry => ({
+        ...entry,
+        before: open(entry.key, entry.before),
+        after: open(entry.key, entry.after),
+      });
+      return { total, entries: entries.map(openEntry) };
     },
     async since(revision: number) {
       const state = await inner.since(revision);
       if (state.values === undefined) return state;
-      return { ...state, values: new Map([...state.values].map(([key, text]) => [key, open(key, text)])) };
+      const unopened = new Set<string>();
+      const values = new Map(
+        [...state.values].map(([key, text]) => [key, open(key, text, () => unopened.add(key))] as const),
+      );
+      return { ...state, values, unopened };
     },
     prune: () => inner.prune(),
   };
+  return { opened, keep };
 }
 
 function parseObject(text: string): JsonObject | undefined {

@@ -5,12 +5,16 @@
  * one was exchanged: CBC without a tag cannot.
  */
 import { isUtf8 } from 'node:buffer';
-import { createCipheriv, createDecipheriv } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash } from 'node:crypto';
 
 export interface FieldCipher {
   encrypt(text: string): string;
   /** The text itself where no key opens it: it was stored before there was a keyring. */
   decrypt(text: string): string;
+  /** Has it the form of what `encrypt` gives, by whatever key? A plain text can have it too. */
+  looksEncrypted(text: string): boolean;
+  /** Of the first key; tells it from others, and nothing of it to who has not guessed it. 48 bits. */
+  readonly fingerprint: number;
 }
 
 const algorithm = 'aes-128-cbc';
@@ -22,15 +26,18 @@ export function createFieldCipher(keyring: readonly string[]): FieldCipher {
   const keys = keyring.map((key) => Buffer.from(key));
   const [first] = keys;
   if (first === undefined) throw new TypeError('a keyring needs a key');
+  const looksEncrypted = (text: string): boolean =>
+    text !== '' && base64.test(text) && Buffer.byteLength(text, 'base64') % blockBytes === 0;
   return {
+    looksEncrypted,
+    fingerprint: createHash('sha256').update('gatewright keyring\0').update(first).digest().readUIntBE(0, 6),
     encrypt(text) {
       const cipher = createCipheriv(algorithm, first, first);
       return Buffer.concat([cipher.update(text, 'utf8'), cipher.final()]).toString('base64');
     },
     decrypt(text) {
-      if (text === '' || !base64.test(text)) return text;
+      if (!looksEncrypted(text)) return text;
       const bytes = Buffer.from(text, 'base64');
-      if (bytes.length % blockBytes !== 0) return text;
       for (const key of keys) {
         const opened = open(bytes, key);
         if (opened !== undefined) return opened;

@@ -3,18 +3,26 @@
  * Invariant: the commits kept are the newest ones without a gap, so that whatever changed since the oldest is known.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { setTimeout } from 'node:timers/promises';
 import type { Replaced, Rows } from './apply-commit.ts';
 import { dayMs, type Retention } from './history.ts';
 import type { HistoryEntry, HistoryQuery, HistoryState, Origin, StoreHistory } from './store.ts';
 
-/** Rows forgotten in one transaction at most, but for a commit that has more: a write waits no longer for them than for itself. */
-const PRUNE_ROWS = 200;
+/** Rows of one transaction in the background, but for a commit that has more: a write waits no longer for them than for itself. */
+const STEP_ROWS = 200;
+
+/** Between two steps of what is sealed again. */
+const RESEAL_PAUSE_MS = 20;
+
+/** In `meta`: the mark that the history was sealed for. */
+const SEALED = 'history_sealed';
 
 export class SqliteHistory implements StoreHistory {
   readonly #database: DatabaseSync;
   readonly #rows: Rows;
   readonly #retention: Retention;
   readonly #attempt: <T>(action: () => T) => T;
+  readonly #onError: (message: string) => void;
   readonly #addCommit: StatementSync;
   readonly #addChange: StatementSync;
   readonly #nextChange: StatementSync;
@@ -23,7 +31,14 @@ export class SqliteHistory implements StoreHistory {
   #bytes: number;
 
   /** `attempt`: runs what reads or writes, and turns SQLite's errors into StoreError. Throws SQLite's errors. */
-  constructor(database: DatabaseSync, rows: Rows, retention: Retention, attempt: <T>(action: () => T) => T) {
+  constructor(
+    database: DatabaseSync,
+    rows: Rows,
+    retention: Retention,
+    attempt: <T>(action: () => T) => T,
+    onError: (message: string) => void,
+  ) {
+    this.#onError = onError;
     this.#database = database;
     this.#rows = rows;
     this.#retention = retention;
@@ -96,13 +111,13 @@ export class SqliteHistory implements StoreHistory {
           'SELECT revision, time, count(*) AS entries, total(octet_length(before)) AS bytes ' +
             'FROM commits JOIN changes USING (revision) GROUP BY revision ORDER BY revision LIMIT ?',
         )
-        .all(PRUNE_ROWS) as unknown as { revision: number; time: number; entries: number; bytes: number }[];
+        .all(STEP_ROWS) as unknown as { revision: number; time: number; entries: number; bytes: number }[];
       let [entries, bytes, last] = [0, 0, 0];
       for (const commit of commits) {
         const { entries: maxEntries, bytes: maxBytes } = this.#retention;
         const tooMuch = this.#entries - entries > maxEntries || this.#bytes - bytes > maxBytes;
         if (commit.time >= oldestTime && (!tooMuch || commit.revision === ends?.['newest'])) break;
-        if (entries > 0 && entries + commit.entries > PRUNE_ROWS) break;
+        if (entries > 0 && entries + commit.entries > STEP_ROWS) break;
         entries += commit.entries;
         bytes += commit.bytes;
         last = commit.revision;
@@ -115,6 +130,42 @@ export class SqliteHistory implements StoreHistory {
       this.#entries -= entries;
       this.#bytes -= bytes;
     });
+  }
+
+  async reseal(keep: (key: string, value: string) => string, mark: number): Promise<void> {
+    try {
+      const known = this.#attempt(() =>
+        this.#database.prepare(`SELECT value FROM meta WHERE name = '${SEALED}'`).get(),
+      );
+      if (known?.['value'] === mark) return;
+      for (let last: number | undefined = 0; last !== undefined;) {
+        await setTimeout(RESEAL_PAUSE_MS, undefined, { ref: false });
+        if (!this.#database.isOpen) return;
+        const from: number = last;
+        last = this.#attempt(() => this.#resealStep(keep, from, mark));
+      }
+    } catch (error) {
+      this.#onError(`the history could not be encrypted by the first key of the keyring: ${String(error)}`);
+    }
+  }
+
+  /** Returns the last row that was done; undefined: all are. */
+  #resealStep(keep: (key: string, value: string) => string, from: number, mark: number): number | undefined {
+    const rows = this.#database
+      .prepare('SELECT rowid, key, before FROM changes WHERE rowid > ? AND before IS NOT NULL ORDER BY rowid LIMIT ?')
+      .all(from, STEP_ROWS) as unknown as { rowid: number; key: string; before: string }[];
+    this.#transaction(() => {
+      const update = this.#database.prepare('UPDATE changes SET before = ? WHERE rowid = ?');
+      for (const { rowid, key, before } of rows) {
+        const kept = keep(key, before);
+        if (kept !== before) update.run(kept, rowid);
+      }
+      if (rows.length === 0)
+        this.#database
+          .prepare(`INSERT INTO meta VALUES ('${SEALED}', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`)
+          .run(mark);
+    });
+    return rows.at(-1)?.rowid;
   }
 
   /** Is there anything to forget by number or size? By age, only `prune` finds out. */

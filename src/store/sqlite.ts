@@ -71,7 +71,13 @@ class SqliteStore implements Store {
       database.exec('BEGIN; DELETE FROM changes; DELETE FROM commits; COMMIT;');
       return;
     }
-    this.history = new SqliteHistory(database, this.#rows, retention, (action) => this.#attempt(action));
+    this.history = new SqliteHistory(
+      database,
+      this.#rows,
+      retention,
+      (action) => this.#attempt(action),
+      (message) => hooks.onError(message),
+    );
     this.#pruneLater(this.history, pruneEveryMs);
   }
 

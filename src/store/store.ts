@@ -90,6 +90,12 @@ export interface StoreHistory {
    * older than `oldest`, or newer than `newest`, is not known: `values` is then undefined.
    */
   since(revision: number): Promise<HistoryState>;
+  /**
+   * Keeps each value as `keep` gives it, in the background and in small steps; unless that was done before for the same `mark`.
+   * What is recorded meanwhile must be so already. Only where the history outlives the process. Resolves when it is done, or
+   * when it failed, which `hooks.onError` is told, or when the store was closed: the next start begins again.
+   */
+  reseal?(keep: (key: string, value: string) => string, mark: number): Promise<void>;
   /** Forgets what is beyond the bound, in small steps; the store calls it in the background. */
   prune(): Promise<void>;
 }

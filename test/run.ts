@@ -6,6 +6,7 @@
  *   npm test -- http1 store    the files whose path contains one of these
  *   npm test -- --spec         every test by its title
  *   npm test -- --root=DIR     the tests of another folder (for the runner's own test)
+ *   npm test -- --limit=MS     how long one file may take before it is killed
  *
  * Exit code: 0 when at least one test ran and none failed; 130 when interrupted.
  */
@@ -17,15 +18,23 @@ import { spec } from 'node:test/reporters';
 import { FileReport } from './services/file-report.ts';
 import { installRequirements, TEST_REQUIREMENTS } from './services/requirements.ts';
 import { Tally } from './services/tally.ts';
+import { Watchdog } from './services/watchdog.ts';
 
 /** A test that takes longer hangs. Fuzz and leak tests, the longest, take a tenth of this. */
 const TEST_TIMEOUT_MS = 60_000;
 
-/** The whole run; beyond this something loops without ever yielding. */
+/** One file, with all its tests, on a machine that does other things too. */
+const FILE_LIMIT_MS = 5 * 60_000;
+
+/** The whole run. */
 const RUN_TIMEOUT_MS = 30 * 60_000;
 
 const repository = path.resolve(import.meta.dirname, '..');
-const root = process.argv.find((arg) => arg.startsWith('--root='))?.slice('--root='.length) ?? repository;
+const root = option('root') ?? repository;
+
+function option(name: string): string | undefined {
+  return process.argv.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3);
+}
 
 async function main(args: readonly string[]): Promise<number> {
   const patterns = args.filter((arg) => !arg.startsWith('-'));
@@ -74,6 +83,16 @@ async function runFiles(files: readonly string[], everyTitle: boolean): Promise<
   stream.on('test:fail', (result) => report?.result(result, tally.add(result, true)));
   stream.on('test:stdout', (output) => report?.output(output));
   stream.on('test:stderr', (output) => report?.output(output));
+  const watchdog = new Watchdog(Number(option('limit') ?? FILE_LIMIT_MS), (file, seconds) => {
+    process.stderr.write(`${path.relative(root, file)} is killed: it took longer than ${seconds} s\n`);
+  });
+  // Of the file itself, that is: a test's name is not its file's.
+  stream.on('test:dequeue', ({ name, file }) => {
+    if (file !== undefined && name === file) watchdog.started(file);
+  });
+  stream.on('test:complete', ({ name, file }) => {
+    if (file !== undefined && name === file) watchdog.ended(file);
+  });
   const outcome = { success: true };
   stream.on('test:summary', (summary) => {
     if (summary.file === undefined) outcome.success = summary.success;
@@ -82,6 +101,7 @@ async function runFiles(files: readonly string[], everyTitle: boolean): Promise<
   if (everyTitle) for await (const chunk of stream.compose(spec)) process.stdout.write(String(chunk));
   else for await (const _ of stream);
 
+  watchdog.stop();
   process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt);
   report?.failures();
   if (tally.passed + tally.failed === 0) process.stderr.write('no test ran\n');

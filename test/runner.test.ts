@@ -12,20 +12,16 @@ interface Outcome {
 }
 
 /** Runs test/run.ts over one folder that holds the given test files. */
-async function runTests(files: Readonly<Record<string, string>>, pattern = ''): Promise<Outcome> {
+async function runTests(files: Readonly<Record<string, string>>, ...args: string[]): Promise<Outcome> {
   const root = await mkdtemp(path.join(tmpdir(), 'gatewright-runner-'));
   await mkdir(path.join(root, 'test'));
   for (const [name, code] of Object.entries(files)) await writeFile(path.join(root, 'test', name), code);
   // Without this variable the child is a runner of its own, not a part of this one.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(
-    process.execPath,
-    [path.join(import.meta.dirname, 'run.ts'), `--root=${root}`, pattern].filter(Boolean),
-    {
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const child = spawn(process.execPath, [path.join(import.meta.dirname, 'run.ts'), `--root=${root}`, ...args], {
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   child.stdout.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => (output += chunk));
@@ -80,6 +76,16 @@ test('listens', (t, done) => { net.createServer().listen(0, '127.0.0.1', done); 
     const { code, lines } = await runTests({ 'a.test.ts': leaves });
     assert.ok(lines.some((line) => line.includes('TCPServerWrap')));
     assert.equal(lines.at(-1), '1 passed, 1 failed');
+    assert.equal(code, 1);
+  });
+
+  test('a file that loops without ever yielding is killed, and the others are run', async () => {
+    const loops = `
+import { test } from 'node:test';
+test('loops', () => { for (;;); });`;
+    const { code, lines } = await runTests({ 'a.test.ts': loops, 'b.test.ts': PASSING }, '--limit=4000');
+    assert.ok(lines.includes('test/a.test.ts is killed: it took longer than 4 s'), lines.join('\n'));
+    assert.equal(lines.at(-1), '4 passed, 1 failed, 1 skipped');
     assert.equal(code, 1);
   });
 

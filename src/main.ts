@@ -119,6 +119,7 @@ export async function start(options: StartOptions): Promise<number> {
         store,
         registry: { ...registry, attributes: (name) => pluginAttributes(settings, name) },
         publish: (revision) => workers.publish(revision),
+        reloadPlugins: () => pluginFiles?.reload() ?? Promise.resolve(),
         keys,
         keyRequired: settings.admin.keyRequired,
         allowAdmin: settings.admin.allow ?? [],
@@ -134,7 +135,7 @@ export async function start(options: StartOptions): Promise<number> {
       withdraw = announceAdmin(settings.dataDir, listen.ip, admin.server.address(), log);
     }
     if (settings.control !== undefined) {
-      servers.push(await serve(createControlServer({ store, workers, monitor, registry }), settings.control));
+      servers.push(await serve(createControlServer({ store, workers, monitor, pluginFiles, registry }), settings.control));
     }
     if (settings.status !== undefined) {
       const status = createStatusServer(() => workers.notReady());

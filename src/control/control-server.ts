@@ -11,6 +11,8 @@ import type { Entry, Store } from '../store/store.ts';
 import { createJsonServer, type JsonAnswer } from './json-server.ts';
 
 export interface ControlDeps {
+  /** undefined: the settings name no directory of plugin files. */
+  readonly pluginFiles?: { status(): readonly object[]; reload(): Promise<void> } | undefined;
   readonly store: Store;
   readonly registry: PluginRegistry;
   readonly monitor: HealthMonitor;
@@ -33,6 +35,7 @@ export function createControlServer(deps: ControlDeps): Server {
     const [api, what = '', ...rest] = segments;
     if (api !== 'v1') return undefined;
     if (method === 'POST' && what === 'explain') return explain(deps, await readBody());
+    if (what === 'plugins') return plugins(deps, method, rest);
     if (method !== 'GET') return undefined;
     if (what === 'schema') return { status: 200, body: schemas(deps.registry) };
     if (what === 'served') return { status: 200, body: deps.workers.served };
@@ -43,6 +46,18 @@ export function createControlServer(deps: ControlDeps): Server {
     }
     return list(deps, what, rest);
   });
+}
+
+/** `GET /v1/plugins/files`; `PUT /v1/plugins/reload` (APISIX: control-api) looks at them again. */
+async function plugins(
+  { pluginFiles }: ControlDeps,
+  method: string,
+  [what]: readonly string[],
+): Promise<JsonAnswer | undefined> {
+  if (method === 'GET' && what === 'files') return { status: 200, body: pluginFiles?.status() ?? [] };
+  if (method !== 'PUT' || what !== 'reload') return undefined;
+  await pluginFiles?.reload();
+  return { status: 200, body: 'done', contentType: 'text/plain' };
 }
 
 async function list(

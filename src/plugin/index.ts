@@ -57,8 +57,10 @@ export {
   type PluginApi,
   type PluginDeps,
   type PluginLog,
+  type PluginOf,
   type Reply,
 } from './plugin.ts';
+export type { ConfigOf, FromSchema, StandardSchema } from './schema-types.ts';
 export { isUnresolvedReference } from './secret-reference.ts';
 export type { Opened, Shared, SharedResources, WorkerEvents } from './shared-resources.ts';
 export { compileReplacement, compileTextTemplate, replaceMatch, type Template } from './substitution.ts';

@@ -9,6 +9,7 @@ import type { AuthenticatedConsumer, Exchange } from './exchange.ts';
 import type { Runners } from './runners/runners.ts';
 import type { Functions } from './functions.ts';
 import type { HttpClients } from './http-client/http-client.ts';
+import type { ConfigOf, SchemaLike } from './schema-types.ts';
 import type { SharedResources, WorkerEvents } from './shared-resources.ts';
 import type { VerdictCache } from './verdict-cache/verdict-cache.ts';
 
@@ -163,9 +164,25 @@ export interface Plugin<Config = never, State = unknown, CredentialConfig = neve
 // eslint-disable-next-line @typescript-eslint/no-explicit-any -- erased at the registry's border; compile() and the phases stay paired by construction
 export type AnyPlugin = Plugin<any, any, any, any>;
 
-/** Identity; gives the types of `config` and `state` to the phases. */
-export function definePlugin<Config, State, CredentialConfig = never, CredentialState = unknown>(
-  plugin: Plugin<Config, State, CredentialConfig, CredentialState>,
-): Plugin<Config, State, CredentialConfig, CredentialState> {
+/** A plugin whose types follow from its schemas: `config` from `schema`, a credential's from `consumerSchema`. */
+export type PluginOf<S extends SchemaLike, State, C extends SchemaLike, CredentialState> = Omit<
+  Plugin<ConfigOf<S>, State, ConfigOf<C>, CredentialState>,
+  'schema' | 'consumerSchema' | 'metadataSchema'
+> & { readonly schema: S; readonly consumerSchema?: C; readonly metadataSchema?: SchemaLike };
+
+/**
+ * Identity; gives the types of `config` and `state` to the phases: those that are named, or those that follow from the schemas.
+ * Without `compile` the configuration itself is the state (plugin files alone).
+ */
+export function definePlugin<Config = never, State = unknown, CredentialConfig = never, CredentialState = unknown>(
+  plugin: [Config] extends [never] ? never : Plugin<Config, State, CredentialConfig, CredentialState>,
+): Plugin<Config, State, CredentialConfig, CredentialState>;
+export function definePlugin<const S extends SchemaLike>(
+  plugin: Omit<PluginOf<S, ConfigOf<S>, SchemaLike, unknown>, 'compile'> & { readonly compile?: undefined },
+): Omit<PluginOf<S, ConfigOf<S>, SchemaLike, unknown>, 'compile'>;
+export function definePlugin<const S extends SchemaLike, State, const C extends SchemaLike, CredentialState = unknown>(
+  plugin: PluginOf<S, State, C, CredentialState>,
+): PluginOf<S, State, C, CredentialState>;
+export function definePlugin(plugin: object): object {
   return plugin;
 }

@@ -27,6 +27,7 @@ import type { AdminKey, Settings } from './settings/settings.ts';
 import { encryptStore } from './store/encrypted-store.ts';
 import { openStore, type StoreKind } from './store/open.ts';
 import type { Store } from './store/store.ts';
+import { openRunners, settingsRunners } from './runner-processes.ts';
 import { version } from './version.ts';
 import { Workers } from './workers.ts';
 
@@ -78,10 +79,14 @@ export async function start(options: StartOptions): Promise<number> {
     onOutcome: (key, label, outcome) => {
       monitor.report(key, label, outcome);
     },
+    onRunnerSilent: (name) => {
+      runners?.suspect(name);
+    },
     onRejected: (errors) => {
       for (const { key, message } of errors) log.error('resource refused, its last good value stays', { key, message });
     },
   });
+  const runners = await openRunners(settings, log, (name, path) => workers.moveRunner(name, path));
   monitor.onChange((key, label, healthy, settled) => {
     log.warn(healthy ? 'node is healthy' : 'node is unhealthy', { upstream: key, node: label });
     workers.health({ type: 'health', key, label, healthy, settled });
@@ -99,6 +104,7 @@ export async function start(options: StartOptions): Promise<number> {
   const stop = async (): Promise<void> => {
     withdraw?.();
     await Promise.all([workers.stop(), ...servers.map((server) => server.close())]);
+    await runners?.stop();
     pluginFiles?.close();
     monitor.dispose();
     secrets.dispose();
@@ -106,6 +112,7 @@ export async function start(options: StartOptions): Promise<number> {
     await store.close();
   };
   try {
+    await runners?.start();
     await workers.start();
     pluginFiles?.follow({
       stored: async () => (await store.list('')).entries,
@@ -153,6 +160,7 @@ export async function start(options: StartOptions): Promise<number> {
     announce(settings, madeKey, feed.routeCount);
     const signal = await untilSignal(() => {
       workers.reopenLogs();
+      void runners?.reload();
       void pluginFiles?.reload();
       void opened.reload?.().catch((error: unknown) => {
         log.error('reload failed', { error: String(error) });
@@ -237,7 +245,7 @@ export function registryOf(settings: Settings, log: Logger): ChangingRegistry {
   const { registry, missing } = createEnabledRegistry(settings);
   if (missing.length > 0 && settings.pluginDirs.length === 0)
     log.warn('plugins that the settings list and that do not exist here', { plugins: missing.join(' ') });
-  return registry;
+  return Object.assign(registry, { runners: settingsRunners(settings) });
 }
 
 /** The user's own plugins, loaded; undefined where the settings name no directory of them. */

@@ -26,6 +26,8 @@ export type ToWorker =
   | { readonly type: 'stop'; readonly timeoutMs: number };
 
 export type FromWorker =
+  /** A plugin runner did not answer, or not sensibly. */
+  | { readonly type: 'runner-silent'; readonly name: string }
   /** No call is with the runner's former process any more. */
   | { readonly type: 'runner-moved'; readonly id: number }
   | { readonly type: 'applied'; readonly revision: number; readonly errors: readonly SnapshotError[] }

@@ -98,7 +98,9 @@ const http = createHttpClients({ shared, log, trustedCertificateFile: settings.t
 const runners: WorkerRunners =
   settings.runners.runners.length === 0
     ? { ...noRunners, moved: () => Promise.resolve(), close: () => undefined }
-    : (await import('./runners/runners.ts')).createRunners(settings.runners, runnerPaths);
+    : (await import('./runners/runners.ts')).createRunners(settings.runners, runnerPaths, (name) => {
+        send({ type: 'runner-silent', name });
+      });
 
 const pluginDeps = (name: string, scope: string): PluginDeps => ({
   credentials: credentials.indexOf(name),

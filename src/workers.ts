@@ -27,6 +27,8 @@ export interface WorkersOptions {
   readonly healthNow: () => readonly HealthMessage[];
   readonly onOutcome: (key: string, label: string, outcome: PassiveOutcome) => void;
   readonly onRejected: (errors: readonly SnapshotError[]) => void;
+  /** A plugin runner did not answer a worker. */
+  readonly onRunnerSilent?: (name: string) => void;
   /** What a thread runs; default: `worker.ts` beside this file. */
   readonly entry?: URL;
   /** A worker that owes an answer for this long is stuck, and is ended and replaced; default 10,000. */
@@ -289,6 +291,9 @@ export class Workers {
       case 'plugins-loaded':
         this.#answered(handle);
         this.#replies.get(message.id)?.(message);
+        break;
+      case 'runner-silent':
+        this.#options.onRunnerSilent?.(message.name);
         break;
       case 'runner-moved':
         this.#replies.get(message.id)?.(message);

@@ -38,6 +38,7 @@ const maxIdle = 32;
 const idleTimeoutMs = 60_000;
 /** APISIX: tokens are given up a tenth before the runner's time is over. */
 const confFreshness = 0.9;
+const silenceIntervalMs = 1000;
 /** Asking for a token anew does not help a runner that forgets it at once. */
 const maxAttempts = 3;
 
@@ -61,7 +62,17 @@ export class RunnerClient {
   #nextId = 0;
   #onRetired: (() => void)[] = [];
 
-  constructor(name: string, path: string | undefined, limits: ClientLimits) {
+  readonly #onSilent: ((name: string) => void) | undefined;
+  #toldSilent = -Infinity;
+
+  /** `onSilent`: a call got no sensible answer; told once a second at most. */
+  constructor(
+    name: string,
+    path: string | undefined,
+    limits: ClientLimits,
+    onSilent?: (name: string) => void,
+  ) {
+    this.#onSilent = onSilent;
     this.name = name;
     this.#path = path;
     this.#limits = limits;
@@ -118,20 +129,24 @@ export class RunnerClient {
           continue;
         }
         if (!waits && !(error instanceof RunnerRefusal)) connection.close();
-        throw this.#explained(error);
+        const explained = this.#explained(error);
+        this.#suspect(explained);
+        throw explained;
       } finally {
         this.#give(connection);
       }
     }
   }
 
-  /** Whether the runner takes this configuration: a token of its own, whatever was prepared before. Rejects with RunnerError. */
-  async prepare(conf: Conf): Promise<void> {
+  /** Whether the runner takes this configuration; false: it refused it. Rejects with RunnerError where it cannot be asked. */
+  async takes(conf: Conf): Promise<boolean> {
     const connection = await this.#take();
     try {
       await this.#prepare(conf, connection);
+      return true;
     } catch (error) {
-      if (!(error instanceof RunnerRefusal)) connection.close();
+      if (error instanceof RunnerRefusal) return false;
+      connection.close();
       throw this.#explained(error);
     } finally {
       this.#give(connection);
@@ -159,6 +174,15 @@ export class RunnerClient {
       connection.calls > 1 &&
       connection.unheard
     );
+  }
+
+  #suspect(error: unknown): void {
+    if (!(error instanceof RunnerError) || (error.failure !== 'runner_timeout' && error.failure !== 'runner_protocol'))
+      return;
+    const now = performance.now();
+    if (now - this.#toldSilent < silenceIntervalMs) return;
+    this.#toldSilent = now;
+    this.#onSilent?.(this.name);
   }
 
   #explained(error: unknown): unknown {

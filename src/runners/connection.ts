@@ -246,6 +246,5 @@ export class RunnerConnection {
 
 /** Variables hold decoded text here and there (`uri`), bytes as Latin-1 elsewhere: what Latin-1 cannot say goes as UTF-8. */
 function textBytes(text: string): Buffer {
-   
   return Buffer.from(text, /^[\0-\xff]*$/.test(text) ? 'latin1' : 'utf8');
 }

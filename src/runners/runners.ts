@@ -3,7 +3,6 @@
  * what they say to the wire and back. Connects to nothing before the first call.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { ConfigError } from '../errors/gateway-error.ts';
 import {
   RunnerError,
   type RequestVerdict,
@@ -13,11 +12,10 @@ import {
   type RunnerResponse,
   type Runners,
   type RunnerSession,
-  type TextEntry,
 } from '../plugin/runners/runners.ts';
-import { defaultRunner } from '../settings/runners.ts';
-import type { RunnerSettings, RunnersSettings } from '../settings/settings.ts';
+import type { RunnersSettings } from '../settings/settings.ts';
 import { createConf, RunnerClient, type Conf } from './client.ts';
+import { findRunner } from './find-runner.ts';
 import {
   decodeHttpReqCall,
   decodeHttpRespCall,
@@ -32,12 +30,16 @@ export interface WorkerRunners extends Runners {
   close(): void;
 }
 
-/** `paths`: name → socket, of those that the control plane has started. */
-export function createRunners(settings: RunnersSettings, paths: ReadonlyMap<string, string>): WorkerRunners {
+/** `paths`: name → socket, of those that the control plane has started. `onSilent`: one did not answer, or not sensibly. */
+export function createRunners(
+  settings: RunnersSettings,
+  paths: ReadonlyMap<string, string>,
+  onSilent: (name: string) => void,
+): WorkerRunners {
   const clients = new Map(
     settings.runners.map((runner) => [
       runner.name,
-      new RunnerClient(runner.name, runner.socket ?? paths.get(runner.name), settings),
+      new RunnerClient(runner.name, runner.socket ?? paths.get(runner.name), settings, onSilent),
     ]),
   );
   return {
@@ -55,29 +57,6 @@ export function createRunners(settings: RunnersSettings, paths: ReadonlyMap<stri
       for (const client of clients.values()) client.close();
     },
   };
-}
-
-/** Throws ConfigError where there is no such runner, or the settings say that it lacks one of the plugins. */
-export function findRunner(
-  runners: readonly RunnerSettings[],
-  name: string | undefined,
-  entries: readonly TextEntry[],
-): RunnerSettings {
-  const runner = runners.find((one) => one.name === (name ?? defaultRunner));
-  if (runner === undefined) {
-    if (name === undefined) throw new ConfigError('there is no plugin runner: set ext-plugin.cmd in the settings');
-    const known = runners.map((one) => one.name).join(', ');
-    throw new ConfigError(
-      `property "runner" validation failed: the settings know no runner ${name}${known === '' ? '' : `, only ${known}`}`,
-    );
-  }
-  for (const [index, [plugin]] of entries.entries()) {
-    if (runner.plugins !== undefined && !runner.plugins.includes(plugin))
-      throw new ConfigError(
-        `property "conf" validation failed: item ${String(index + 1)}: the runner ${runner.name} has no plugin ${plugin}`,
-      );
-  }
-  return runner;
 }
 
 class Session implements RunnerSession {

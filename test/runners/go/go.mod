@@ -1,6 +1,6 @@
 module gatewright.test/runners
 
-go 1.21
+go 1.18
 
 require (
 	github.com/apache/apisix-go-plugin-runner v0.5.0

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { compilePlugin, TestExchange, type HarnessOptions } from '../../plugin/testing/index.ts';
 import { basicAuth } from './index.ts';
@@ -132,3 +133,20 @@ test('a user whose credential has expired gets the answer of an unknown one; the
   assert.equal(expired?.reason, 'basic-auth.expired');
   assert.deepEqual({ ...expired, reason: '' }, { ...unknown, reason: '' });
 });
+
+const vectors = JSON.parse(
+  readFileSync(new URL('../../../test/vectors/basic/credentials.json', import.meta.url), 'utf8'),
+) as { source: string; user: string; password: string; field: string }[];
+
+for (const { source, user: username, password, field } of vectors) {
+  test(`the example of ${source} is let in, and no change of one character of it`, () => {
+    const options = { consumers: { one: { username, password } } };
+    assert.equal(attempt(field, {}, options).reply, undefined);
+    for (let i = 'Basic '.length; i < field.length; i++) {
+      for (const character of ['A', 'b', '0', '+', '=', ' ']) {
+        const changed = field.slice(0, i) + character + field.slice(i + 1);
+        if (changed !== field) assert.equal(attempt(changed, {}, options).reply?.status, 401, changed);
+      }
+    }
+  });
+}

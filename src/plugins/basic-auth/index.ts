@@ -231,9 +231,16 @@ function isSame(one: CredentialState, other: CredentialState): boolean {
   return one === other || sameHash(one.hashed, other.hashed);
 }
 
+/**
+ * `Basic` and base64 whose unused bits are zero (RFC 4648 §3.5): one text for one pair. Without `i`, which would also hold for the
+ * token.
+ */
+const basicField =
+  /^[Bb][Aa][Ss][Ii][Cc] +((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw](?:==)?|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=?)?)$/;
+
 /** `Basic token68` (RFC 9110 §11.4) → `user:password`; undefined where it is anything else, or not UTF-8. */
 function decodeCredentials(field: string): string | undefined {
-  const token = /^basic +([A-Za-z0-9+/]+={0,2})$/i.exec(field)?.[1];
+  const token = basicField.exec(field)?.[1];
   if (token === undefined) return undefined;
   const bytes = Buffer.from(token, 'base64');
   return isUtf8(bytes) ? bytes.toString('utf8') : undefined;

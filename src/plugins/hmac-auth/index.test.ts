@@ -193,6 +193,18 @@ test('a body swapped with a fresh Digest is 401: Digest is signed where it is se
   assert.equal(await reasonOf(empty, config), undefined);
 });
 
+const digests = JSON.parse(
+  readFileSync(new URL('../../../test/vectors/hmac/digests.json', import.meta.url), 'utf8'),
+) as { source: string; body: string; digest: string }[];
+
+for (const { source, body, digest } of digests) {
+  test(`accepts the body and Digest of ${source}`, async () => {
+    const listed = ['@request-target', 'date', 'digest'];
+    const request = signedRequest({ method: 'POST', body, headers: { Digest: digest }, listed });
+    assert.equal(await reasonOf(request, { validate_request_body: true }), undefined);
+  });
+}
+
 test('the body is not read before the signature holds', async () => {
   const request = signedRequest({ secret: 'other', headers: { Digest: 'SHA-256=x' }, listed: ['date', 'digest'] });
   const exchange = new TestExchange(request);

@@ -51,13 +51,7 @@ export function sendOnce(
         resolve(new ReceivedResponse(server, status, fields, Buffer.concat(pieces, length)));
       },
       onResponseError: (_controller, error) => {
-        const { connected, context } = connection;
-        if (connected === undefined)
-          reject(connectionFailure(error, { server, context, asked: false, error: undefined }, false));
-        else
-          reject(
-            connectionFailure(error instanceof HttpClientError ? error : (connected.error ?? error), connected, true),
-          );
+        reject(failureOf(error, connection, server));
       },
     };
     const options: Dispatcher.DispatchOptions & { servername: string } = {
@@ -69,13 +63,18 @@ export function sendOnce(
       servername: outgoing.url.hostname,
     };
     if (outgoing.body !== undefined) options.body = outgoing.body;
-    try {
-      connection.client.dispatch(options, handler);
-    } catch (cause) {
-      // What undici finds in a request that we let pass.
-      reject(new HttpClientError('INVALID_REQUEST', `${server}: the request cannot be sent`, { cause }));
-    }
+    connection.client.dispatch(options, handler);
   });
+}
+
+function failureOf(error: Error, { connected, context }: Connection, server: string): HttpClientError {
+  if (error instanceof HttpClientError) return error;
+  if ((error as NodeJS.ErrnoException).code === 'UND_ERR_INVALID_ARG')
+    // What undici finds in a request that was let pass; the message may hold a value.
+    return new HttpClientError('INVALID_REQUEST', `${server}: the request cannot be sent`);
+  if (connected === undefined)
+    return connectionFailure(error, { server, context, asked: false, error: undefined }, false);
+  return connectionFailure(connected.error ?? error, connected, true);
 }
 
 function tooLarge(server: string, maxBytes: number): HttpClientError {

@@ -74,10 +74,10 @@ export function connectionFailure(error: Error, connected: Connected, stood: boo
   const fail = (code: HttpClientErrorCode, text: string) => new HttpClientError(code, text, { cause: error });
   const { code = '' } = error as NodeJS.ErrnoException;
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
-    const { host, reason } = error as { host?: string; reason?: string };
+    const { host, cert } = error as { host?: string; cert?: { subjectaltname?: string } };
     return fail(
       'NAME_MISMATCH',
-      `${server}: the server’s certificate is not for ${host ?? 'this name'}: ${reason ?? ''} If that is right, name it in ssl_server_name`,
+      `${server}: the server’s certificate is not for ${host ?? 'this name'} but for ${cert?.subjectaltname ?? 'none'}; if that is the server, name it in ssl_server_name`,
     );
   }
   const found = verification[code];
@@ -87,12 +87,14 @@ export function connectionFailure(error: Error, connected: Connected, stood: boo
   if (alert !== undefined) return alertFailure(alert, error, connected);
   if (broken.has(code)) return closedFailure(error, connected, stood);
   if (unresolved.has(code)) return fail('NAME_NOT_RESOLVED', `${server}: the name has no address (${code})`);
+  if (code === 'ERR_SSL_WRONG_VERSION_NUMBER' || code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG')
+    return fail('TLS_FAILED', `${server}: there is no TLS server: what answers is something else (${code})`);
   if (code.startsWith('ERR_SSL_') || code === 'EPROTO') {
     const { reason } = error as { reason?: string };
     return fail('TLS_FAILED', `${server}: the TLS handshake failed: ${reason ?? code}`);
   }
-  if (code.startsWith('UND_ERR_') || code.startsWith('HPE_'))
-    return fail('RESPONSE_INVALID', `${server}: the answer cannot be read (${code})`);
+  if (code.startsWith('UND_ERR_') || error.name === 'HTTPParserError')
+    return fail('RESPONSE_INVALID', `${server}: the answer cannot be read (${code === '' ? error.name : code})`);
   return fail(
     stood ? 'CONNECTION_CLOSED' : 'CONNECT_FAILED',
     `${server}: ${stood ? 'the connection broke' : 'no connection'} (${code === '' ? error.name : code})`,

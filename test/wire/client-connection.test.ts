@@ -206,7 +206,7 @@ describe('bodies', () => {
     }
   });
 
-  it('answers a client that half-closed after its request', async () => {
+  it('answers what was answered at once before a client half-closed', async () => {
     await using engine = await startEngine(new EchoHandler());
     using client = await engine.connect();
     client.write(get('/1') + get('/2')).end();

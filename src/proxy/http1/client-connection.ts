@@ -567,7 +567,11 @@ export class ClientConnection implements Expiring, Flushable {
     if (this.#state === ConnectionState.tunnel) this.#tunnelEnd?.();
     else if (this.#state === ConnectionState.lingering) this.socket.destroySoon();
     else if (this.#state === ConnectionState.idle) this.#linger();
-    else this.#endInsideBody();
+    else if (this.#bodyDone) {
+      // As nginx has it (499): a client that closes its half is gone. Who only half-closes is rare, and who went away must not hold the
+      // upstream and a place of limit-conn.
+      this.socket.destroy();
+    } else this.#endInsideBody();
   }
 
   /** A body that nobody reads yet is found to be short when it is read. */

@@ -4,10 +4,26 @@
  */
 import { createHash } from 'node:crypto';
 import { ConfigError } from '../errors/gateway-error.ts';
+import type { JsonSchema } from '../resources/resource.ts';
 import type { Exchange } from './exchange.ts';
 import { compileVariable } from './variables.ts';
 
 export type CountKeyType = 'var' | 'var_combination' | 'constant';
+
+/** To spread into a plugin's `properties`. */
+export const countKeyProperties = {
+  key: {
+    type: 'string',
+    minLength: 1,
+    description: 'What to count by; the client’s address where it has no value.',
+  },
+  key_type: {
+    type: 'string',
+    enum: ['var', 'var_combination'],
+    default: 'var',
+    description: 'The key is a variable (without `$`) or a text of variables (with `$`).',
+  },
+} satisfies Record<string, JsonSchema>;
 
 /** The client's address stands in where the variables have no value, as in APISIX. */
 export function compileCountKey(key: string, type: CountKeyType): (exchange: Exchange) => string {

@@ -2,18 +2,17 @@
  * file-logger: one line of JSON a request, appended to a file after the response. Reads bodies in `access` and `body_filter` where
  * they are wanted, writes in `log`. A relative path is below the working directory; SIGHUP opens files anew after rotation.
  */
-import { createHash } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { compileExpression } from '../../expression/expression.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { openAppendFile, type AppendFile } from '../../plugin/logging/append-file.ts';
+import { logEntryProperties, type LogEntryConfig } from '../../plugin/logging/log-entry.ts';
 import {
-  compileLogEntries,
-  logEntryProperties,
-  logFormatSchema,
-  type LogEntries,
-  type LogEntryConfig,
-} from '../../plugin/logging/log-entry.ts';
+  bodyCopyingPhases,
+  compileLogger,
+  loggerMetadataSchema,
+  type LoggerState,
+} from '../../plugin/logging/logger.ts';
 import { definePlugin, type PluginDeps } from '../../plugin/plugin.ts';
 import type { Opened, Shared } from '../../plugin/shared-resources.ts';
 import { compileVariable } from '../../plugin/variables.ts';
@@ -24,8 +23,7 @@ interface Config extends LogEntryConfig {
   match?: Json[];
 }
 
-interface State {
-  readonly entries: LogEntries;
+interface State extends LoggerState {
   readonly matches: ((exchange: Exchange) => boolean) | undefined;
   /** Opened with the first line; one a worker and path. */
   readonly open: () => Shared<AppendFile>;
@@ -45,17 +43,12 @@ export const fileLogger = definePlugin<Config, State>({
     },
     required: ['path'],
   },
-  metadataSchema: {
-    type: 'object',
-    properties: { log_format: { ...logFormatSchema, description: 'Fields of an entry, where a place names none.' } },
-  },
+  metadataSchema: loggerMetadataSchema,
 
   compile(config, deps) {
-    const identity = JSON.stringify([deps.scope, config]);
-    const key = `file-logger:${createHash('sha256').update(identity).digest('base64url').slice(0, 16)}`;
-    const path = config.path;
+    const { path } = config;
     return {
-      entries: compileLogEntries(config, key, () => deps.metadata()),
+      entries: compileLogger('file-logger', config, deps).entries,
       matches: config.match === undefined ? undefined : compileMatch(config.match),
       open: () => deps.shared.acquire(`file-logger ${path}`, () => openFile(path, deps)),
       file: undefined,
@@ -66,18 +59,7 @@ export const fileLogger = definePlugin<Config, State>({
     state.file?.release();
   },
 
-  access(state, exchange) {
-    state.entries.begin(exchange);
-  },
-
-  filtersBody(state) {
-    return state.entries.copiesResponse;
-  },
-
-  bodyFilter(state, exchange, chunk) {
-    state.entries.copy(exchange, chunk);
-    return chunk;
-  },
+  ...bodyCopyingPhases,
 
   log(state, exchange) {
     if (state.matches?.(exchange) === false) return;

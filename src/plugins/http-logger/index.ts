@@ -3,16 +3,15 @@
  * a request: what waits is bounded, what does not fit is dropped and counted (`log_entries_dropped_total`).
  * Reads bodies in `access` and `body_filter` where they are wanted, writes in `log`; what waits is sent before the gateway ends.
  */
-import { createHash } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { Batch } from '../../plugin/logging/batch.ts';
+import { logEntryProperties, type LogEntryConfig } from '../../plugin/logging/log-entry.ts';
 import {
-  compileLogEntries,
-  logEntryProperties,
-  logFormatSchema,
-  type LogEntries,
-  type LogEntryConfig,
-} from '../../plugin/logging/log-entry.ts';
+  bodyCopyingPhases,
+  compileLogger,
+  loggerMetadataSchema,
+  type LoggerState,
+} from '../../plugin/logging/logger.ts';
 import { definePlugin, type PluginDeps } from '../../plugin/plugin.ts';
 import type { Opened, Shared } from '../../plugin/shared-resources.ts';
 import { createPoster } from './post.ts';
@@ -32,8 +31,7 @@ interface Config extends LogEntryConfig {
   max_pending_entries: number;
 }
 
-interface State {
-  readonly entries: LogEntries;
+interface State extends LoggerState {
   /** Opened with the first line; one a worker and place, however often that is compiled. */
   readonly open: () => Shared<Batch>;
   batch: Shared<Batch> | undefined;
@@ -75,17 +73,13 @@ export const httpLogger = definePlugin<Config, State>({
     required: ['uri'],
     encrypt_fields: ['auth_header'],
   },
-  metadataSchema: {
-    type: 'object',
-    properties: { log_format: { ...logFormatSchema, description: 'Fields of an entry, where a place names none.' } },
-  },
+  metadataSchema: loggerMetadataSchema,
 
   compile(config, deps) {
-    const identity = JSON.stringify([deps.scope, config]);
-    const key = `http-logger:${createHash('sha256').update(identity).digest('base64url').slice(0, 16)}`;
+    const { entries, key } = compileLogger('http-logger', config, deps);
     const url = parseUrl(config.uri);
     return {
-      entries: compileLogEntries(config, key, () => deps.metadata()),
+      entries,
       open: () => deps.shared.acquire(key, () => openBatch(config, url, deps)),
       batch: undefined,
     };
@@ -95,18 +89,7 @@ export const httpLogger = definePlugin<Config, State>({
     state.batch?.release();
   },
 
-  access(state, exchange) {
-    state.entries.begin(exchange);
-  },
-
-  filtersBody(state) {
-    return state.entries.copiesResponse;
-  },
-
-  bodyFilter(state, exchange, chunk) {
-    state.entries.copy(exchange, chunk);
-    return chunk;
-  },
+  ...bodyCopyingPhases,
 
   log(state, exchange) {
     state.batch ??= state.open();

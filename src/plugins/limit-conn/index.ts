@@ -3,15 +3,16 @@
  * for a while first; what exceeds that is refused. Enters in `access`, leaves in `log`, which runs whatever became of the request.
  * Exact across all workers of the process, and with a Redis policy across gateways; a worker that dies gives its places back.
  */
-import { compileCountKey, countKeyPrefix } from '../../plugin/count-key.ts';
+import { compileCountKey, countKeyPrefix, countKeyProperties } from '../../plugin/count-key.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { definePlugin, type PluginLog, type Reply } from '../../plugin/plugin.ts';
 import { createRedisRunner } from '../../plugin/redis/redis-client.ts';
 import { redisProperties, redisRequirements, type RedisConfig } from '../../plugin/redis/redis-config.ts';
+import { compileRejection, rejectionProperties, type RejectionConfig } from '../../plugin/rejection.ts';
 import { wait } from '../../plugin/wait.ts';
 import { createLocalPlaces, createRedisPlaces, type Place, type Places } from './places.ts';
 
-interface Config extends RedisConfig {
+interface Config extends RedisConfig, RejectionConfig {
   conn: number;
   burst: number;
   default_conn_delay: number;
@@ -20,8 +21,6 @@ interface Config extends RedisConfig {
   key_type: 'var' | 'var_combination';
   key_ttl: number;
   redis_prefix: string;
-  rejected_code: number;
-  rejected_msg?: string;
 }
 
 interface State {
@@ -66,17 +65,7 @@ export const limitConn = definePlugin<Config, State>({
         default: false,
         description: 'Always that long; else as long as requests were seen to take.',
       },
-      key: {
-        type: 'string',
-        minLength: 1,
-        description: 'What to count by; the client’s address where it has no value.',
-      },
-      key_type: {
-        type: 'string',
-        enum: ['var', 'var_combination'],
-        default: 'var',
-        description: 'The key is a variable (without `$`) or a text of variables (with `$`).',
-      },
+      ...countKeyProperties,
       key_ttl: {
         type: 'integer',
         minimum: 1,
@@ -89,8 +78,7 @@ export const limitConn = definePlugin<Config, State>({
         default: 'limit_conn',
         description: 'Begins the names of keys in Redis.',
       },
-      rejected_code: { type: 'integer', minimum: 200, maximum: 599, default: 503, description: 'Status of a refusal.' },
-      rejected_msg: { type: 'string', minLength: 1, description: 'Message of a refusal; default: no body.' },
+      ...rejectionProperties,
       ...redisProperties,
     },
     required: ['conn', 'burst', 'default_conn_delay', 'key'],
@@ -100,8 +88,6 @@ export const limitConn = definePlugin<Config, State>({
 
   compile(config, deps) {
     const redis = config.policy === 'local' ? undefined : createRedisRunner(config, deps.shared, deps.log);
-    const { rejected_code: status, rejected_msg: message } = config;
-    const reason = 'limit-conn.exceeded';
     const onError = (error: unknown): void => {
       deps.log.error('a place could not be given back', { error: text(error) });
     };
@@ -117,7 +103,7 @@ export const limitConn = definePlugin<Config, State>({
       most: config.conn + config.burst,
       delayMs: config.default_conn_delay * 1000,
       learns: !config.only_use_default_delay,
-      rejection: message === undefined ? { status, reason } : { status, reason, body: { error_msg: message } },
+      rejection: compileRejection(config, 'limit-conn.exceeded'),
       failOpen: config.allow_degradation,
       log: deps.log,
     };

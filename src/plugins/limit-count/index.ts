@@ -18,6 +18,7 @@ import type { Exchange } from '../../plugin/exchange.ts';
 import { definePlugin, type PluginDeps, type PluginLog, type Reply } from '../../plugin/plugin.ts';
 import { createRedisRunner } from '../../plugin/redis/redis-client.ts';
 import { redisProperties, redisRequirements, type RedisConfig } from '../../plugin/redis/redis-config.ts';
+import { compileRejection, rejectionProperties, type RejectionConfig } from '../../plugin/rejection.ts';
 import { createLocalWindow, createRedisWindow, type Quota, type Window, type WindowType } from './window.ts';
 
 interface RuleConfig {
@@ -27,7 +28,7 @@ interface RuleConfig {
   header_prefix?: string;
 }
 
-interface Config extends RedisConfig {
+interface Config extends RedisConfig, RejectionConfig {
   count?: number | string;
   time_window?: number | string;
   rules?: RuleConfig[];
@@ -35,8 +36,6 @@ interface Config extends RedisConfig {
   key_type: CountKeyType;
   group?: string;
   window_type: WindowType;
-  rejected_code: number;
-  rejected_msg?: string;
   show_limit_quota_header: boolean;
 }
 
@@ -142,8 +141,7 @@ export const limitCount = definePlugin<Config, State>({
         default: 'fixed',
         description: 'fixed: windows one after the other; sliding: no burst of twice the limit where two windows meet.',
       },
-      rejected_code: { type: 'integer', minimum: 200, maximum: 599, default: 503, description: 'Status of a refusal.' },
-      rejected_msg: { type: 'string', minLength: 1, description: 'Message of a refusal; default: no body.' },
+      ...rejectionProperties,
       show_limit_quota_header: {
         type: 'boolean',
         default: true,
@@ -170,8 +168,6 @@ export const limitCount = definePlugin<Config, State>({
 
   compile(config, deps) {
     const redis = config.policy === 'local' ? undefined : createRedisRunner(config, deps.shared, deps.log);
-    const { rejected_code: status, rejected_msg: message } = config;
-    const reason = 'limit-count.exceeded';
     const prefix = countKeyPrefix('limit-count', deps.scope, config, config.group);
     return {
       rules: compileRules(config, prefix),
@@ -180,7 +176,7 @@ export const limitCount = definePlugin<Config, State>({
           ? createLocalWindow(config.window_type, deps.counters)
           : createRedisWindow(config.window_type, redis),
       dispose: () => redis?.dispose(),
-      rejection: message === undefined ? { status, reason } : { status, reason, body: { error_msg: message } },
+      rejection: compileRejection(config, 'limit-count.exceeded'),
       failOpen: config.allow_degradation,
       contextKey: config.show_limit_quota_header ? `limit-count:${prefix}` : undefined,
       defaultHeaders: headersOf(deps),

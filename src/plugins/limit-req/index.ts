@@ -3,22 +3,21 @@
  * their turn, or passed on at once with `nodelay`; what exceeds that is refused. Runs in `access`.
  * Exact across all workers of the process, and with a Redis policy across gateways.
  */
-import { compileCountKey, countKeyPrefix } from '../../plugin/count-key.ts';
+import { compileCountKey, countKeyPrefix, countKeyProperties } from '../../plugin/count-key.ts';
 import { wait } from '../../plugin/wait.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { definePlugin, type PluginLog, type Reply } from '../../plugin/plugin.ts';
 import { createRedisRunner } from '../../plugin/redis/redis-client.ts';
 import { redisProperties, redisRequirements, type RedisConfig } from '../../plugin/redis/redis-config.ts';
+import { compileRejection, rejectionProperties, type RejectionConfig } from '../../plugin/rejection.ts';
 import { createLocalBucket, createRedisBucket, type Bucket } from './bucket.ts';
 
-interface Config extends RedisConfig {
+interface Config extends RedisConfig, RejectionConfig {
   rate: number;
   burst: number;
   key: string;
   key_type: 'var' | 'var_combination';
   nodelay: boolean;
-  rejected_code: number;
-  rejected_msg?: string;
 }
 
 interface State {
@@ -43,20 +42,9 @@ export const limitReq = definePlugin<Config, State>({
     properties: {
       rate: { type: 'number', exclusiveMinimum: 0, description: 'Requests a second.' },
       burst: { type: 'number', minimum: 0, description: 'Requests beyond the rate that are held back or passed on.' },
-      key: {
-        type: 'string',
-        minLength: 1,
-        description: 'What to count by; the client’s address where it has no value.',
-      },
-      key_type: {
-        type: 'string',
-        enum: ['var', 'var_combination'],
-        default: 'var',
-        description: 'The key is a variable (without `$`) or a text of variables (with `$`).',
-      },
+      ...countKeyProperties,
       nodelay: { type: 'boolean', default: false, description: 'Pass requests within the burst on at once.' },
-      rejected_code: { type: 'integer', minimum: 200, maximum: 599, default: 503, description: 'Status of a refusal.' },
-      rejected_msg: { type: 'string', minLength: 1, description: 'Message of a refusal; default: no body.' },
+      ...rejectionProperties,
       ...redisProperties,
     },
     required: ['rate', 'burst', 'key'],
@@ -66,15 +54,14 @@ export const limitReq = definePlugin<Config, State>({
 
   compile(config, deps) {
     const redis = config.policy === 'local' ? undefined : createRedisRunner(config, deps.shared, deps.log);
-    const { rejected_code: status, rejected_msg: message, rate, burst } = config;
-    const reason = 'limit-req.exceeded';
+    const { rate, burst } = config;
     return {
       key: compileCountKey(config.key, config.key_type),
       prefix: countKeyPrefix('limit-req', deps.scope, config, undefined),
       bucket:
         redis === undefined ? createLocalBucket(rate, burst, deps.counters) : createRedisBucket(rate, burst, redis),
       dispose: () => redis?.dispose(),
-      rejection: message === undefined ? { status, reason } : { status, reason, body: { error_msg: message } },
+      rejection: compileRejection(config, 'limit-req.exceeded'),
       failOpen: config.allow_degradation,
       delays: !config.nodelay,
       log: deps.log,

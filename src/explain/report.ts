@@ -12,7 +12,7 @@ export interface ExplainRequest {
 export interface ExplainStep {
   readonly plugin: string;
   /** The response phases stand for plugins that have none of the first three. */
-  readonly phase: 'rewrite' | 'access' | 'before_proxy' | 'header_filter' | 'body_filter' | 'log';
+  readonly phase: 'rewrite' | 'access' | 'before_proxy' | 'upstream_response' | 'header_filter' | 'body_filter' | 'log';
   /** Where it is configured: `global_rule`, `route`, `consumer`. */
   readonly from: 'global_rule' | 'route' | 'consumer';
   readonly priority: number;

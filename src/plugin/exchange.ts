@@ -55,7 +55,9 @@ export interface ExchangeResponse {
   readonly headers: HeaderFields;
   /** Who made it. */
   readonly source: 'upstream' | 'gateway';
-  /** In headerFilter only: the body to send instead of the one that comes; upstream's is read and dropped. */
+  /** In upstreamResponse only: the whole body. Rejects with RangeError where it is larger than `maxBytes`. */
+  body(maxBytes: number): Promise<Uint8Array>;
+  /** In upstreamResponse and headerFilter only: the body to send instead of the one that comes; upstream's is read and dropped. */
   replaceBody(body: string | Uint8Array): void;
 }
 

@@ -150,6 +150,11 @@ export interface Plugin<Config = never, State = unknown, CredentialConfig = neve
   rewrite?(state: State, exchange: Exchange): MaybeAsync;
   access?(state: State, exchange: Exchange): MaybeAsync;
   beforeProxy?(state: State, exchange: Exchange): MaybeAsync;
+  /**
+   * The upstream's response, before header_filter: what comes of it is held back until this has ended. May change status and headers,
+   * read the body (`exchange.response.body`) and replace it; a Reply is sent in its place. Not run for the gateway's own replies.
+   */
+  upstreamResponse?(state: State, exchange: Exchange): MaybeAsync;
   /** The response head, before it is sent. Synchronous. */
   headerFilter?(state: State, exchange: Exchange): void;
   /** Each piece of the body; `last` once, with an empty chunk if need be. Returns what to send instead. Removes Content-Length. */

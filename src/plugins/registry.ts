@@ -13,6 +13,7 @@ import { cors } from './cors/index.ts';
 import { customAuth } from './custom-auth/index.ts';
 import { csrf } from './csrf/index.ts';
 import { extPluginPostReq } from './ext-plugin-post-req/index.ts';
+import { extPluginPostResp } from './ext-plugin-post-resp/index.ts';
 import { extPluginPreReq } from './ext-plugin-pre-req/index.ts';
 import { fileLogger } from './file-logger/index.ts';
 import { hmacAuth } from './hmac-auth/index.ts';
@@ -68,6 +69,7 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   httpLogger,
   fileLogger,
   extPluginPostReq,
+  extPluginPostResp,
 ];
 
 export interface PluginRegistry {

@@ -44,12 +44,19 @@ export class ResponseState implements ExchangeResponse {
   readonly headers: Fields;
   readonly source: 'upstream' | 'gateway';
   replacement: Buffer | undefined;
+  /** Reads the body that is held back for upstreamResponse; undefined in every other phase. */
+  readBody: ((maxBytes: number) => Promise<Uint8Array>) | undefined;
 
   constructor(status: number, headers: Fields, source: 'upstream' | 'gateway') {
     this.status = status;
     this.headers = headers;
     this.source = source;
     this.replacement = undefined;
+    this.readBody = undefined;
+  }
+
+  body(maxBytes: number): Promise<Uint8Array> {
+    return this.readBody?.(maxBytes) ?? Promise.reject(new TypeError('the response body is not held in this phase'));
   }
 
   replaceBody(body: string | Uint8Array): void {

@@ -39,7 +39,7 @@ export interface ProxyLog {
 
 export interface ProxyOptions extends Omit<
   ForwardContext,
-  'onFailed' | 'onAttemptFailed' | 'onFinished' | 'onPluginFailure'
+  'onFailed' | 'onRefused' | 'onAttemptFailed' | 'onFinished' | 'onPluginFailure'
 > {
   readonly table: RoutingTable;
   readonly trust: PeerTrust;
@@ -67,6 +67,9 @@ export class Proxy implements ConnectionHandler {
       },
       onFailed: (exchange, error) => {
         this.#fail(exchange, error);
+      },
+      onRefused: (exchange, reply) => {
+        refuse(exchange, reply, options, this.#context);
       },
       onAttemptFailed: (exchange, endpoint, error) => {
         options.log.attemptFailed(exchange, endpoint.label, error);

@@ -6,6 +6,7 @@
 import type { Json, JsonObject } from '../resources/resource.ts';
 import type { Logger } from '../observability/error-log.ts';
 import { utf8Bytes } from '../plugin/runners/ext-plugin.ts';
+import { RunnerError } from '../plugin/runners/runners.ts';
 import type { RunnersSettings } from '../settings/settings.ts';
 import { createConf, RunnerClient } from './client.ts';
 import { findRunner } from './find-runner.ts';
@@ -32,13 +33,13 @@ export function createRunnerQuestions(settings: RunnersSettings, log: Logger): R
     const entries = conf.map(({ name, value }) => [utf8Bytes(name), utf8Bytes(value)] as const);
     const { name } = findRunner(settings.runners, runner, entries);
     const client = clients.get(name);
+    let index = 0;
     try {
       // One by one, to say which.
-      for (const [index, entry] of entries.entries()) {
-        if ((await client?.takes(createConf([entry]))) === false)
-          return `failed to check the configuration of plugin ${plugin} err: property "conf" validation failed: item ${String(index + 1)}: the runner ${name} refused it: it does not know the plugin ${conf[index]?.name ?? ''}, or cannot read its value`;
-      }
+      for (; index < entries.length; index++) await client?.prepare(createConf(entries.slice(index, index + 1)));
     } catch (error) {
+      if (error instanceof RunnerError && error.failure === 'runner_refused')
+        return `failed to check the configuration of plugin ${plugin} err: property "conf" validation failed: item ${String(index + 1)}: the runner ${name} refused it: it does not know the plugin ${conf[index]?.name ?? ''}, or cannot read its value`;
       log.warn('a runner could not be asked about configuration that names it', { runner: name, error: String(error) });
     }
     return undefined;

@@ -66,12 +66,7 @@ export class RunnerClient {
   #toldSilent = -Infinity;
 
   /** `onSilent`: a call got no sensible answer; told once a second at most. */
-  constructor(
-    name: string,
-    path: string | undefined,
-    limits: ClientLimits,
-    onSilent?: (name: string) => void,
-  ) {
+  constructor(name: string, path: string | undefined, limits: ClientLimits, onSilent?: (name: string) => void) {
     this.#onSilent = onSilent;
     this.name = name;
     this.#path = path;
@@ -138,15 +133,13 @@ export class RunnerClient {
     }
   }
 
-  /** Whether the runner takes this configuration; false: it refused it. Rejects with RunnerError where it cannot be asked. */
-  async takes(conf: Conf): Promise<boolean> {
+  /** Hands over a configuration whatever was prepared before. Rejects with RunnerError: `runner_refused` where it says no. */
+  async prepare(conf: Conf): Promise<void> {
     const connection = await this.#take();
     try {
       await this.#prepare(conf, connection);
-      return true;
     } catch (error) {
-      if (error instanceof RunnerRefusal) return false;
-      connection.close();
+      if (!(error instanceof RunnerRefusal)) connection.close();
       throw this.#explained(error);
     } finally {
       this.#give(connection);

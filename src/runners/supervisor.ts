@@ -6,6 +6,7 @@
  * Runs in the control plane. Invariant: of one runner the workers know one process, and none that does not accept connections.
  */
 import type { Logger } from '../observability/error-log.ts';
+import { RunnerError } from '../plugin/runners/runners.ts';
 import type { RunnerSettings, RunnersSettings } from '../settings/settings.ts';
 import { createConf, RunnerClient } from './client.ts';
 import { RunnerProcess } from './process.ts';
@@ -128,8 +129,9 @@ class Supervised {
     const client = new RunnerClient(this.name, suspect.socket, this.#options.settings);
     try {
       // Any runner answers this, with a token or a refusal.
-      await client.takes(createConf([]));
+      await client.prepare(createConf([]));
     } catch (error) {
+      if (error instanceof RunnerError && error.failure === 'runner_refused') return;
       if (suspect === this.#process && suspect.running) {
         this.#options.log.error('the runner does not answer, ending it', { runner: this.name, error: String(error) });
         suspect.kill();

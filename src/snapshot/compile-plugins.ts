@@ -65,7 +65,7 @@ function bind(
   const deps = source.deps(plugin.name, scope);
   const state: unknown = plugin.compile(config, deps);
   const limitMs = plugin.timeoutMs === undefined ? undefined : timeoutOf(plugin.timeoutMs, deps.attributes);
-  const phase = (name: 'rewrite' | 'access' | 'beforeProxy'): CompiledPlugin['rewrite'] => {
+  const phase = (name: 'rewrite' | 'access' | 'beforeProxy' | 'upstreamResponse'): CompiledPlugin['rewrite'] => {
     const run = plugin[name]?.bind(plugin);
     if (run === undefined) return undefined;
     const bound = (exchange: Exchange): MaybeAsync => run(state, exchange);
@@ -88,6 +88,7 @@ function bind(
     rewrite: phase('rewrite'),
     access: phase('access'),
     beforeProxy: phase('beforeProxy'),
+    upstreamResponse: phase('upstreamResponse'),
     headerFilter:
       headerFilter === undefined
         ? undefined
@@ -164,6 +165,7 @@ function refusing(name: string, priority: number, reply: Reply): BoundPlugin {
     rewrite: () => reply,
     access: undefined,
     beforeProxy: undefined,
+    upstreamResponse: undefined,
     headerFilter: undefined,
     bodyFilter: undefined,
     log: undefined,
@@ -218,8 +220,11 @@ export function createGlobalPipeline(rules: readonly GlobalRulePlugins[]): Pipel
   };
 }
 
-function responsePhases(plugins: readonly CompiledPlugin[]): Pick<Pipeline, 'headerFilter' | 'bodyFilter' | 'log'> {
+function responsePhases(
+  plugins: readonly CompiledPlugin[],
+): Pick<Pipeline, 'upstreamResponse' | 'headerFilter' | 'bodyFilter' | 'log'> {
   return {
+    upstreamResponse: steps(plugins, 'upstream_response'),
     headerFilter: plugins.filter((plugin) => plugin.headerFilter !== undefined),
     bodyFilter: plugins.filter((plugin) => plugin.bodyFilter !== undefined),
     log: plugins.filter((plugin) => plugin.log !== undefined),
@@ -228,9 +233,22 @@ function responsePhases(plugins: readonly CompiledPlugin[]): Pick<Pipeline, 'hea
 
 function steps(plugins: readonly CompiledPlugin[], phase: Step['phase']): Step[] {
   return plugins.flatMap((plugin) => {
-    const run = phase === 'rewrite' ? plugin.rewrite : phase === 'access' ? plugin.access : plugin.beforeProxy;
+    const run = handlerOf(plugin, phase);
     return run === undefined ? [] : [{ plugin, phase, run }];
   });
+}
+
+function handlerOf(plugin: CompiledPlugin, phase: Step['phase']): Step['run'] | undefined {
+  switch (phase) {
+    case 'rewrite':
+      return plugin.rewrite;
+    case 'access':
+      return plugin.access;
+    case 'before_proxy':
+      return plugin.beforeProxy;
+    case 'upstream_response':
+      return plugin.upstreamResponse;
+  }
 }
 
 function disposer(plugins: readonly BoundPlugin[]): () => void {

@@ -111,6 +111,19 @@ describe('a runner that the gateway starts (ext-plugin.cmd)', { skip, timeout: 3
     assert.deepEqual(seen.headers['X-Consumer-Username'], ['jack']);
   });
 
+  it('changes status, headers and body of the upstream’s response (HTTPRespCall)', async () => {
+    await route('resp', {
+      'ext-plugin-post-resp': conf('respond', { status: 203, headers: { 'X-New': '1', 'X-Up': '' } }),
+    });
+    const response = await request(gateway, '/resp');
+    assert.equal(response.status, 203);
+    assert.equal(response.body, 'FROM UPSTREAM');
+    assert.equal(response.headers['x-new'], '1');
+    assert.equal(response.headers['x-up'], undefined);
+    assert.equal(response.headers['set-cookie'], 'a=1, b=2');
+    assert.equal(response.headers['content-length'], '13');
+  });
+
   it('writes what the runner prints to the error log, with its name', async () => {
     await until(() => /runner.*runner=default.*listening to/.test(gateway.output()));
   });

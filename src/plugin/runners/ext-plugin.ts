@@ -100,6 +100,5 @@ export function utf8Bytes(text: string): string {
 }
 
 function isAscii(text: string): boolean {
-   
   return /^[\0-\x7f]*$/.test(text);
 }

@@ -50,6 +50,9 @@ export class TestResponse implements ExchangeResponse {
     this.headers = new TestHeaders(init.headers);
     this.source = init.source ?? 'upstream';
   }
+  body(): Promise<Uint8Array> {
+    return Promise.resolve(new Uint8Array());
+  }
   replaceBody(body: string | Uint8Array): void {
     this.replacement = body;
   }

@@ -19,6 +19,7 @@ export interface CompiledPlugin {
   readonly rewrite: ((exchange: Exchange) => MaybeAsync) | undefined;
   readonly access: ((exchange: Exchange) => MaybeAsync) | undefined;
   readonly beforeProxy: ((exchange: Exchange) => MaybeAsync) | undefined;
+  readonly upstreamResponse: ((exchange: Exchange) => MaybeAsync) | undefined;
   readonly headerFilter: ((exchange: Exchange) => void) | undefined;
   readonly bodyFilter: ((exchange: Exchange, chunk: Uint8Array, last: boolean) => Uint8Array) | undefined;
   readonly log: ((exchange: Exchange) => void) | undefined;
@@ -27,7 +28,7 @@ export interface CompiledPlugin {
 /** A step of a request phase. */
 export interface Step {
   readonly plugin: CompiledPlugin;
-  readonly phase: 'rewrite' | 'access' | 'before_proxy';
+  readonly phase: 'rewrite' | 'access' | 'before_proxy' | 'upstream_response';
   readonly run: (exchange: Exchange) => MaybeAsync;
 }
 
@@ -39,6 +40,8 @@ export interface Pipeline {
   readonly consumerRewrite: readonly Step[];
   readonly access: readonly Step[];
   readonly beforeProxy: readonly Step[];
+  /** Empty nearly always: responses stream through untouched. */
+  readonly upstreamResponse: readonly Step[];
   readonly headerFilter: readonly CompiledPlugin[];
   readonly bodyFilter: readonly CompiledPlugin[];
   readonly log: readonly CompiledPlugin[];

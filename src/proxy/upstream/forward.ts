@@ -12,13 +12,15 @@ import { STATUS_CODES } from 'node:http';
 import { isIP } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { GatewayError } from '../../errors/gateway-error.ts';
+import type { Reply } from '../../plugin/plugin.ts';
 import type { ProxyExchange } from '../exchange.ts';
 import { ResponseState } from '../exchange.ts';
 import type { BodySink } from '../http1/body-sink.ts';
 import { FieldKind } from '../http1/field-names.ts';
 import type { Fields } from '../http1/fields.ts';
 import { BodyLength, type ResponseHead } from '../http1/parse-head.ts';
-import type { CompiledPlugin, CompiledUpstream } from '../pipeline/compiled.ts';
+import type { CompiledPlugin, CompiledUpstream, Step } from '../pipeline/compiled.ts';
+import { runSteps } from '../pipeline/run.ts';
 import {
   bodyFilters,
   type ResponseContext,
@@ -28,6 +30,7 @@ import {
 } from '../response.ts';
 import type { ResponseSink, UpstreamConnection } from './connection.ts';
 import type { ConnectionPool } from './pool.ts';
+import { HeldResponse } from './held-response.ts';
 import { upstreamHead, upstreamHost } from './request-head.ts';
 import type { Endpoint } from './target.ts';
 
@@ -37,6 +40,8 @@ export interface ForwardContext extends ResponseContext {
   readonly maxBodyBytes: number;
   /** The exchange failed before any response byte went to the client. */
   onFailed(exchange: ProxyExchange, error: GatewayError): void;
+  /** A plugin answered in the place of the upstream's response, of which nothing was sent. */
+  onRefused(exchange: ProxyExchange, reply: Reply): void;
   /** A node failed, another may be tried. For the log. */
   onAttemptFailed(exchange: ProxyExchange, endpoint: Endpoint, error: GatewayError): void;
   /** Passive health. */
@@ -47,6 +52,7 @@ export interface ForwardContext extends ResponseContext {
 const maxReplayBytes = 65_536;
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 const noEndpoints: readonly Endpoint[] = [];
+const noSteps: readonly Step[] = [];
 
 export class Forward implements ResponseSink {
   readonly #exchange: ProxyExchange;
@@ -67,6 +73,8 @@ export class Forward implements ResponseSink {
   #filters: readonly CompiledPlugin[] | undefined;
   #dropBody = false;
   #tunnel = false;
+  /** The response that plugins judge before any of it is sent. */
+  #held: HeldResponse | undefined;
   // Request body.
   #replay: Buffer[] | undefined;
   #replayBytes = 0;
@@ -299,10 +307,21 @@ export class Forward implements ResponseSink {
       context.onOutcome(upstream, this.#endpoint, head.status);
     const response = new ResponseState(head.status, head.fields, 'upstream');
     exchange.responseState = response;
+    const steps = responseSteps(exchange);
+    if (steps !== undefined) {
+      this.#hold(head, response, steps);
+      return;
+    }
     if (head.status === 101) {
       this.#startTunnel(head, response);
       return;
     }
+    this.#sendHead(head, response);
+  }
+
+  #sendHead(head: ResponseHead, response: ResponseState): void {
+    const exchange = this.#exchange;
+    const context = this.#context;
     if (context.showUpstreamStatus || head.status >= 500)
       response.headers.set('X-APISIX-Upstream-Status', String(head.status));
     runHeaderFilters(exchange, context);
@@ -323,7 +342,48 @@ export class Forward implements ResponseSink {
     else connection.startResponse(response.status, reason, fields, head.bodyLength, head.contentLength);
   }
 
+  /** Plugins look at the response; what comes of it meanwhile is kept, within a bound. */
+  #hold(head: ResponseHead, response: ResponseState, steps: readonly Step[]): void {
+    const socket = this.#connection;
+    if (head.status === 101 || socket === undefined) {
+      this.#fail(new GatewayError('PLUGIN_UNAVAILABLE', 'a plugin is to see the response, and 101 has none'));
+      return;
+    }
+    this.#oneRead = false;
+    const held = new HeldResponse(socket);
+    this.#held = held;
+    response.readBody = (maxBytes) => held.body(maxBytes);
+    const log = { pluginFailed: this.#context.onPluginFailure.bind(this.#context) };
+    void Promise.resolve(runSteps(steps, this.#exchange, undefined, log)).then((reply) => {
+      response.readBody = undefined;
+      this.#held = undefined;
+      if (this.#finished) return;
+      if (reply !== undefined) this.#refuse(reply);
+      else this.#letGo(head, response, held);
+    });
+  }
+
+  #refuse(reply: Reply): void {
+    this.#finished = true;
+    this.#connection?.destroy();
+    this.#connection = undefined;
+    this.#releaseEndpoint(false);
+    this.#exchange.times.upstreamEnded = performance.now();
+    this.#context.onRefused(this.#exchange, reply);
+  }
+
+  #letGo(head: ResponseHead, response: ResponseState, held: HeldResponse): void {
+    this.#sendHead(head, response);
+    for (const piece of held.take()) this.onData(piece, 0, piece.length);
+    if (held.ended) this.onEnd(held.trailers);
+    else this.#connection?.resume();
+  }
+
   onData(buffer: Buffer, from: number, to: number): void {
+    if (this.#held !== undefined) {
+      this.#held.onData(Buffer.from(buffer.subarray(from, to)));
+      return;
+    }
     if (this.#dropBody) return;
     const { connection } = this.#exchange;
     let room;
@@ -339,11 +399,18 @@ export class Forward implements ResponseSink {
 
   onFlush(): void {
     this.#oneRead = false;
+    if (this.#held !== undefined) return;
     if (!this.#exchange.connection.flush()) this.#connection?.pause();
   }
 
   onEnd(trailers: Fields | undefined): void {
     if (this.#finished || this.#tunnel) return;
+    if (this.#held !== undefined) {
+      // It may serve another exchange already.
+      this.#connection = undefined;
+      this.#held.onEnd(trailers);
+      return;
+    }
     const { connection } = this.#exchange;
     if (this.#filters !== undefined && !this.#dropBody) {
       const rest = this.#filterBody(new Uint8Array(), true);
@@ -382,6 +449,11 @@ export class Forward implements ResponseSink {
     if (this.#finished) return;
     const endpoint = this.#endpoint;
     const upstream = this.#upstream;
+    if (this.#held !== undefined) {
+      this.#fail(error);
+      this.#held.onError(error);
+      return;
+    }
     if (this.#responseStarted) {
       this.#finished = true;
       this.#releaseEndpoint(true);
@@ -477,6 +549,15 @@ export class Forward implements ResponseSink {
     this.#exchange.connection.endTunnel();
     this.#context.onFinished(this.#exchange);
   }
+}
+
+/** undefined nearly always: no plugin of this request judges responses. */
+function responseSteps({ pipeline }: ProxyExchange): readonly Step[] | undefined {
+  if (pipeline === undefined) return undefined;
+  const global = pipeline.global?.upstreamResponse ?? noSteps;
+  const route = pipeline.route?.upstreamResponse ?? noSteps;
+  if (route.length === 0) return global.length === 0 ? undefined : global;
+  return global.length === 0 ? route : [...global, ...route];
 }
 
 function serialiseTrailers(fields: Fields): string {

@@ -91,7 +91,10 @@ async function openSession(settings: Settings, role: 'admin' | 'viewer'): Promis
   };
   let opened;
   try {
-    opened = await openStore(storeKind(settings), { onError: report, onWarning: report });
+    const where = storeKind(settings);
+    // A gateway that is announced is not about to let go of it.
+    const waits = where.kind === 'sqlite' && findAdmin(dataDir) !== undefined ? { busyTimeoutMs: 0 } : {};
+    opened = await openStore({ ...where, ...waits }, { onError: report, onWarning: report });
   } catch (error) {
     if (!(error instanceof StoreInUse)) throw error;
     return askGateway(settings, role, `${dataDir} is in use, and no Admin API is announced there: is it switched off?`);

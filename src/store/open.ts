@@ -8,7 +8,13 @@ import { openYamlStore } from './yaml.ts';
 
 export type StoreKind =
   | { readonly kind: 'memory'; readonly history?: Retention }
-  | { readonly kind: 'sqlite'; readonly dataDir: string; readonly history?: Retention }
+  /** `busyTimeoutMs`: see sqlite.ts. */
+  | {
+      readonly kind: 'sqlite';
+      readonly dataDir: string;
+      readonly history?: Retention;
+      readonly busyTimeoutMs?: number;
+    }
   /** `file` may be JSON (`.json`). `substitute` replaces environment variables; the store does not know the settings' rules. */
   | { readonly kind: 'yaml'; readonly file: string; readonly substitute: Substitute };
 

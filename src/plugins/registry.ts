@@ -16,6 +16,7 @@ import { extPluginPostReq } from './ext-plugin-post-req/index.ts';
 import { extPluginPostResp } from './ext-plugin-post-resp/index.ts';
 import { extPluginPreReq } from './ext-plugin-pre-req/index.ts';
 import { fileLogger } from './file-logger/index.ts';
+import { forwardAuth } from './forward-auth/index.ts';
 import { hmacAuth } from './hmac-auth/index.ts';
 import { httpLogger } from './http-logger/index.ts';
 import { ipRestriction } from './ip-restriction/index.ts';
@@ -26,6 +27,7 @@ import { limitConn } from './limit-conn/index.ts';
 import { limitCount } from './limit-count/index.ts';
 import { limitReq } from './limit-req/index.ts';
 import { multiAuth } from './multi-auth/index.ts';
+import { opa } from './opa/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { proxyRewrite } from './proxy-rewrite/index.ts';
 import { realIp } from './real-ip/index.ts';
@@ -58,6 +60,8 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   acl,
   consumerRestriction,
   attachConsumerLabel,
+  forwardAuth,
+  opa,
   proxyRewrite,
   limitConn,
   limitCount,

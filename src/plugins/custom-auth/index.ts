@@ -9,8 +9,8 @@
 import { hash } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { Authorizer } from '../../plugin/authorizer/authorizer.ts';
+import { mayHaveBody, noVerdict } from '../../plugin/authorizer/outside.ts';
 import {
-  AuthorizerError,
   foldedNames,
   headerProblem,
   removeSpellings,
@@ -89,10 +89,6 @@ export const customAuth = definePlugin<Config, State>({
   },
 });
 
-function mayHaveBody({ headers, httpVersion }: Exchange): boolean {
-  return httpVersion === '2.0' || headers.has('content-length') || headers.has('transfer-encoding');
-}
-
 function decide(state: State, exchange: Exchange, body: Uint8Array | undefined): MaybeAsync {
   const { authorizer, caller, parameters, cacheMs } = state;
   const inputs = authorizer.caches ? inputsOf(state, exchange, body) : '';
@@ -102,7 +98,7 @@ function decide(state: State, exchange: Exchange, body: Uint8Array | undefined):
   if (verdict instanceof Promise) {
     return verdict.then(
       (found) => apply(state, exchange, found),
-      (error: unknown) => unavailable(state, error),
+      (error: unknown) => noVerdict('custom-auth', 503, state.log, error),
     );
   }
   return verdict === undefined ? authorizer.notAsked() : apply(state, exchange, verdict);
@@ -144,16 +140,5 @@ function refuse({ config }: State, { status, body }: Pick<Verdict, 'status' | 'b
     status: status ?? config.rejected_code,
     body: { message: body ?? config.rejected_msg },
     reason: `custom-auth.${reason}`,
-  };
-}
-
-function unavailable(state: State, error: unknown): Reply {
-  if (!(error instanceof AuthorizerError)) throw error;
-  state.log.error('no verdict', { reason: error.reason, detail: error.message });
-  return {
-    status: 503,
-    body: { message: 'Verification is unavailable' },
-    reason: `custom-auth.${error.reason}`,
-    detail: error.message,
   };
 }

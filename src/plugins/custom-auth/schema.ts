@@ -35,6 +35,8 @@ export interface Config {
   rejected_msg: string;
 }
 
+/** How long a call may take is `endpoint_timeout`, how long an answer may be is fixed. */
+const { timeout: _timeout, max_response_body: _maxResponseBody, ...clientSchema } = httpClientSchema;
 const headerName = { type: 'string', pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" };
 
 export const schema: JsonSchema = {
@@ -90,8 +92,9 @@ export const schema: JsonSchema = {
           additionalProperties: { type: 'string' },
           description: '`http`: headers to send with it.',
         },
-        ...httpClientSchema,
+        ...clientSchema,
       },
+      additionalProperties: false,
     },
     cache_key: {
       type: 'array',

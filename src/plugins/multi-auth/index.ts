@@ -7,7 +7,7 @@
  */
 import type { Exchange } from '../../plugin/exchange.ts';
 import { ConfigError } from '../../errors/gateway-error.ts';
-import { definePlugin, type MaybeAsync, type Reply } from '../../plugin/plugin.ts';
+import { definePlugin, type AnyPlugin, type MaybeAsync, type Reply } from '../../plugin/plugin.ts';
 import { HiddenCredentials } from './hidden-credentials.ts';
 
 interface Config {
@@ -54,14 +54,14 @@ export const multiAuth = definePlugin<Config, State>({
     for (const [name, inner] of config.auth_plugins.flatMap((entry) => Object.entries(entry))) {
       const plugin = plugins.get(name);
       if (plugin === undefined) throw new ConfigError(`${name} plugin did not found`);
-      const run = (plugin.rewrite ?? plugin.access)?.bind(plugin);
-      if ((plugin.type !== 'auth' && plugin.decides !== true) || run === undefined || name === 'multi-auth') {
+      const judges = (plugin.type === 'auth' && plugin.rewrite !== undefined) || plugin.decides === true;
+      if (!judges || name === 'multi-auth') {
         throw new ConfigError(`${name} plugin is not supported`);
       }
       const state: unknown = plugin.compile(inner, plugins.deps(name));
       members.push({
         name,
-        rewrite: (exchange) => run(state, exchange),
+        rewrite: (exchange) => judge(plugin, state, exchange),
         dispose: () => plugin.dispose?.(state),
       });
     }
@@ -80,6 +80,14 @@ export const multiAuth = definePlugin<Config, State>({
     return tryFrom(state, exchange, hidden, 0, []);
   },
 });
+
+/** Both phases in which a plugin may judge: one that leaves it to the later phase has not let the caller in by that. */
+function judge(plugin: AnyPlugin, state: unknown, exchange: Exchange): MaybeAsync {
+  const result = plugin.rewrite?.(state, exchange);
+  if (plugin.access === undefined) return result;
+  if (result instanceof Promise) return result.then((reply) => reply ?? plugin.access?.(state, exchange));
+  return result ?? plugin.access(state, exchange);
+}
 
 interface Refusal {
   readonly name: string;

@@ -87,6 +87,8 @@ export const adminKeys: Kind<readonly AdminKey[]> = {
       const key = text.parse(item['key'] ?? '', below(at, 'key'));
       if (key === '') continue;
       if (keys.some((other) => other.key === key)) at.refuse('the same key stands in an earlier entry', 'key');
+      if (keys.some((other) => other.name === name))
+        at.warn(`another key is named ${name} too: the history cannot tell who of them changed something`, 'name');
       if (publishedKeys.has(key)) at.warn('this key is published in APISIX documentation: anyone can know it', 'key');
       keys.push({ name, key, role });
     }

@@ -280,3 +280,17 @@ test('authorities that cannot be used stop the start, by the name of the setting
   writeFileSync(authorities, '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n');
   assert.match(problem(), /certificate number 1 is damaged/);
 });
+
+test('two admin keys of one name are a warning: the history cannot tell them apart', () => {
+  const keys = '[{ name: ops, key: a }, { name: ops, key: b, role: viewer }, { name: dev, key: c }]';
+  assert.deepEqual(warningsOf(`deployment: { admin: { admin_key: ${keys} } }`), [
+    '1: deployment.admin.admin_key[1].name: another key is named ops too: the history cannot tell who of them changed something',
+  ]);
+});
+
+test('the history has a bound unless it says 0', () => {
+  assert.deepEqual(read('').settings.history, { entries: 10_000, days: 90, bytes: 67_108_864 });
+  const { history } = read('gatewright: { history: { entries: 0, days: 7, size: 1m } }').settings;
+  assert.deepEqual(history, { entries: 0, days: 7, bytes: 1_048_576 });
+  assert.match(refusal('gatewright: { history: { days: 0 } }').message, /gatewright\.history\.days/);
+});

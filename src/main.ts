@@ -126,6 +126,7 @@ export async function start(options: StartOptions): Promise<number> {
         store,
         registry: { ...registry, attributes: (name) => pluginAttributes(settings, name) },
         publish: (revision) => workers.publish(revision),
+        runnerRefusal: async (plugins) => runners?.refusal(plugins),
         reloadPlugins: () => pluginFiles?.reload() ?? Promise.resolve(),
         keys,
         keyRequired: settings.admin.keyRequired,

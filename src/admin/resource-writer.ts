@@ -27,6 +27,8 @@ export interface WriterDeps {
   readonly index: ResourceIndex;
   /** Resolves when every worker serves `revision`; rejects with the reason why one cannot. */
   publish(revision: number): Promise<void>;
+  /** Why a plugin runner refuses what a resource's `plugins` ask of it; undefined: it takes it, or cannot be asked. */
+  runnerRefusal?(plugins: Json | undefined): Promise<string | undefined>;
 }
 
 /** Where a request points: `id` is undefined where its path ends at the kind. */
@@ -228,6 +230,8 @@ export class ResourceWriter {
     }
     const missing = await checkReferences(key.kind, value, (target) => index.has(target));
     if (missing !== undefined) throw new AdminError(400, missing);
+    const refused = await this.#deps.runnerRefusal?.(value['plugins']);
+    if (refused !== undefined) throw new AdminError(400, refused);
     const own = formatKey(key);
     for (const { plugin, indexKey } of indexKeys(key.kind, value, registry)) {
       const owner = index.owner(plugin, indexKey);

@@ -13,6 +13,8 @@ import { findRunner } from './find-runner.ts';
 
 const pluginNames = ['ext-plugin-pre-req', 'ext-plugin-post-req', 'ext-plugin-post-resp'];
 
+const askLimitMs = 2000;
+
 interface RunnerConfig {
   readonly conf?: readonly { readonly name: string; readonly value: string }[];
   readonly runner?: string;
@@ -26,8 +28,10 @@ export interface RunnerQuestions {
 }
 
 export function createRunnerQuestions(settings: RunnersSettings, log: Logger): RunnerQuestions {
+  // Whoever writes waits, and other writes behind it.
+  const limits = { ...settings, timeoutMs: Math.min(settings.timeoutMs, askLimitMs) };
   const clients = new Map(
-    settings.runners.map(({ name, socket }) => [name, new RunnerClient(name, socket, settings)] as const),
+    settings.runners.map(({ name, socket }) => [name, new RunnerClient(name, socket, limits)] as const),
   );
   async function ask(plugin: string, { conf = [], runner }: RunnerConfig): Promise<string | undefined> {
     const entries = conf.map(({ name, value }) => [utf8Bytes(name), utf8Bytes(value)] as const);

@@ -27,12 +27,14 @@ export function checkRequest(request: HttpRequest, options: CheckedOptions): Out
   const method = request.method ?? 'GET';
   if (!token.test(method) || refusedMethods.has(method.toUpperCase())) throw invalid('the method is not allowed');
   const headers: string[] = [];
+  let hosts = 0;
   for (const [name, values] of Object.entries(request.headers ?? {})) {
     if (!token.test(name)) throw invalid('a header’s name holds characters that are not allowed');
     if (reserved.has(name.toLowerCase())) throw invalid(`the header ${name} is the client’s own`);
     for (const value of typeof values === 'string' ? [values] : values) {
       if (!fieldValue.test(value))
         throw invalid(`the value of the header ${name} holds characters that are not allowed`);
+      if (name.toLowerCase() === 'host' && ++hosts > 1) throw invalid('there are two Host headers');
       headers.push(name, value);
     }
   }

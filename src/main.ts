@@ -20,6 +20,7 @@ import { listenMessage, probe, type ListenAddress } from './proxy/listener/liste
 import { createNameResolver } from './proxy/upstream/discovery/name-resolver.ts';
 import { createHealthMonitor } from './proxy/upstream/health/health-monitor.ts';
 import { Secrets } from './secrets/secrets.ts';
+import { resolveAsked } from './secret-asks.ts';
 import { ensureAdminKey } from './settings/admin-key.ts';
 import { substituteEnvironment } from './settings/environment.ts';
 import { readSettings } from './settings/read-settings.ts';
@@ -82,6 +83,7 @@ export async function start(options: StartOptions): Promise<number> {
     onRunnerSilent: (name) => {
       runners?.suspect(name);
     },
+    onSecret: (reference) => resolveAsked(secrets, reference),
     onRejected: (errors) => {
       for (const { key, message } of errors) log.error('resource refused, its last good value stays', { key, message });
     },

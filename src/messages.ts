@@ -15,6 +15,8 @@ export type ToWorker =
       readonly bundles: readonly PluginBundle[];
       readonly removed: readonly string[];
     }
+  /** Of what a plugin asked for; undefined: it cannot be resolved. */
+  | { readonly type: 'secret'; readonly id: number; readonly value: string | undefined }
   | { readonly type: 'listen' }
   | { readonly type: 'health'; readonly message: HealthMessage }
   | { readonly type: 'metrics'; readonly id: number }
@@ -32,6 +34,7 @@ export type FromWorker =
   | { readonly type: 'runner-moved'; readonly id: number }
   | { readonly type: 'applied'; readonly revision: number; readonly errors: readonly SnapshotError[] }
   | { readonly type: 'plugins-loaded'; readonly id: number; readonly errors: readonly SnapshotError[] }
+  | { readonly type: 'secret'; readonly id: number; readonly reference: string }
   | { readonly type: 'listening' }
   | { readonly type: 'listen-failed'; readonly setting: string; readonly message: string }
   | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricsSnapshot }

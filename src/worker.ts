@@ -19,7 +19,10 @@ import { createHttpClients } from './plugin/http-client/client.ts';
 import type { PluginDeps } from './plugin/plugin.ts';
 import { noRunners } from './plugin/runners/runners.ts';
 import { ResourcePool, WorkerSignals } from './plugin/shared-resources.ts';
+import { createTimers, type PluginTimers } from './plugin/timers.ts';
+import { createValueCache } from './plugin/value-cache.ts';
 import { compileVariable } from './plugin/variables.ts';
+import { SecretAsks } from './secret-asks.ts';
 import { VerdictCache } from './plugin/verdict-cache/verdict-cache.ts';
 import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
 import { createDeadlines } from './proxy/http1/deadlines.ts';
@@ -102,7 +105,15 @@ const runners: WorkerRunners =
         send({ type: 'runner-silent', name });
       });
 
-const pluginDeps = (name: string, scope: string): PluginDeps => ({
+const secretAsks = new SecretAsks((id, reference) => {
+  send({ type: 'secret', id, reference });
+});
+
+const pluginDeps = (
+  name: string,
+  scope: string,
+  timers: PluginTimers = createTimers(log.child({ plugin: name, scope })),
+): PluginDeps => ({
   credentials: credentials.indexOf(name),
   scope,
   metadata: () => metadata.get(name),
@@ -115,11 +126,14 @@ const pluginDeps = (name: string, scope: string): PluginDeps => ({
   functions,
   verdicts,
   events: signals,
+  timers,
+  cache: createValueCache,
+  secrets: secretAsks,
   runners,
   plugins: {
     get: (other) => registry.get(other),
     list: () => registry.list(),
-    deps: (other) => pluginDeps(other, scope),
+    deps: (other) => pluginDeps(other, scope, timers),
   },
 });
 
@@ -272,6 +286,9 @@ function handle(message: Exclude<ToWorker, { type: 'plugins' }>): void {
       break;
     case 'listen':
       void startListening();
+      break;
+    case 'secret':
+      secretAsks.answered(message.id, message.value);
       break;
     case 'health':
       health.apply(message.message);

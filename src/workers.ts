@@ -26,6 +26,8 @@ export interface WorkersOptions {
   readonly plugins?: () => readonly PluginBundle[];
   readonly healthNow: () => readonly HealthMessage[];
   readonly onOutcome: (key: string, label: string, outcome: PassiveOutcome) => void;
+  /** The value behind a reference to a secret that a plugin asks for; undefined: there is none. */
+  readonly onSecret?: (reference: string) => Promise<string | undefined>;
   readonly onRejected: (errors: readonly SnapshotError[]) => void;
   /** A plugin runner did not answer a worker. */
   readonly onRunnerSilent?: (name: string) => void;
@@ -282,6 +284,11 @@ export class Workers {
         break;
       case 'outcome':
         this.#options.onOutcome(message.key, message.label, message.outcome);
+        break;
+      case 'secret':
+        void (this.#options.onSecret?.(message.reference) ?? Promise.resolve(undefined)).then((value) => {
+          post(handle, { type: 'secret', id: message.id, value });
+        });
         break;
       case 'log':
         this.#options.writeLog(message.line);

@@ -59,10 +59,14 @@ export {
   type PluginLog,
   type PluginOf,
   type Reply,
+  type SecretReader,
 } from './plugin.ts';
 export type { ConfigOf, FromSchema, StandardSchema } from './schema-types.ts';
 export { isUnresolvedReference } from './secret-reference.ts';
 export type { Opened, Shared, SharedResources, WorkerEvents } from './shared-resources.ts';
+export { reply } from './reply.ts';
+export type { PluginTimers } from './timers.ts';
+export type { CacheOptions, ValueCache } from './value-cache.ts';
 export { compileReplacement, compileTextTemplate, replaceMatch, type Template } from './substitution.ts';
 export { encodePath, encodeQuery, encodeUnsafe, queryValues, withoutQueryParameter } from './uri.ts';
 export { compileVariable } from './variables.ts';

@@ -11,6 +11,8 @@ import type { Functions } from './functions.ts';
 import type { HttpClients } from './http-client/http-client.ts';
 import type { ConfigOf, SchemaLike } from './schema-types.ts';
 import type { SharedResources, WorkerEvents } from './shared-resources.ts';
+import type { PluginTimers } from './timers.ts';
+import type { CacheOptions, ValueCache } from './value-cache.ts';
 import type { VerdictCache } from './verdict-cache/verdict-cache.ts';
 
 export interface Reply {
@@ -60,6 +62,12 @@ export interface PluginDeps<CredentialState = unknown> {
   /** What several configurations use together, in this worker. */
   readonly shared: SharedResources;
   readonly events: WorkerEvents;
+  /** Timers that end with this configuration, or with the version of the plugin. */
+  readonly timers: PluginTimers;
+  /** A bounded cache of its own, whose values expire. */
+  cache<V>(options?: CacheOptions): ValueCache<V>;
+  /** For references that are not part of a configuration: those in one are resolved before compile. */
+  readonly secrets: SecretReader;
   /** Clients for asking other servers, with mutual TLS. */
   readonly http: HttpClients;
   /** The operator's own functions, each in a thread of its own. */
@@ -70,6 +78,11 @@ export interface PluginDeps<CredentialState = unknown> {
   readonly runners: Runners;
   /** The other plugins, for one that runs them or exposes their APIs. */
   readonly plugins: PluginAccess;
+}
+
+export interface SecretReader {
+  /** The value behind `$secret://…` or `$env://…`, as of now. Rejects where there is none, with the reference and without a value. */
+  resolve(reference: string): Promise<string>;
 }
 
 /** The enabled plugins, as one plugin may use another. */

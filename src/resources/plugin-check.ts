@@ -204,6 +204,9 @@ function inertDeps(name: string, registry: PluginRegistry) {
     functions: { acquire: () => ({ ...(unused('functions') as object), release: nothing }) as never },
     verdicts: unused('verdicts') as never,
     events: { onReopen: () => nothing, onStop: () => nothing },
+    timers: { setTimeout: () => nothing, setInterval: () => nothing, dispose: nothing },
+    cache: () => unused('cache') as never,
+    secrets: unused('secrets') as never,
     runners: (registry.runners ?? anyRunner) as never,
     // Whole plugins in truth, which this module may not name.
     plugins: {

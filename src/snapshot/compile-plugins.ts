@@ -12,7 +12,7 @@ import { withDeadline } from './phase-deadline.ts';
 
 export interface PluginSource {
   find(name: string): AnyPlugin | undefined;
-  /** What plugin `name` at `scope` is given. */
+  /** What plugin `name` at `scope` is given; its timers are ended with its state. */
   deps(name: string, scope: string): PluginDeps;
 }
 
@@ -63,7 +63,13 @@ function bind(
 ): BoundPlugin {
   defaultsOf(plugin.schema)(config);
   const deps = source.deps(plugin.name, scope);
-  const state: unknown = plugin.compile(config, deps);
+  let state: unknown;
+  try {
+    state = plugin.compile(config, deps);
+  } catch (error) {
+    deps.timers.dispose();
+    throw error;
+  }
   const limitMs = plugin.timeoutMs === undefined ? undefined : timeoutOf(plugin.timeoutMs, deps.attributes);
   const phase = (name: 'rewrite' | 'access' | 'beforeProxy' | 'upstreamResponse'): CompiledPlugin['rewrite'] => {
     const run = plugin[name]?.bind(plugin);
@@ -103,12 +109,10 @@ function bind(
         : (exchange) => {
             log(state, exchange);
           },
-    dispose:
-      dispose === undefined
-        ? undefined
-        : () => {
-            dispose(state);
-          },
+    dispose: () => {
+      deps.timers.dispose();
+      dispose?.(state);
+    },
   };
 }
 

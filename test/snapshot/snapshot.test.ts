@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { createExchange } from '../../src/explain/stand-in.ts';
-import type { AnyPlugin, PluginDeps } from '../../src/plugin/plugin.ts';
+import type { AnyPlugin } from '../../src/plugin/plugin.ts';
+import { testDeps } from '../../src/plugin/testing/index.ts';
 import { compileVariable } from '../../src/plugin/variables.ts';
 import type { ReadyRoute } from '../../src/proxy/pipeline/compiled.ts';
 import { createNameResolver } from '../../src/proxy/upstream/discovery/name-resolver.ts';
@@ -53,7 +54,7 @@ describe('Snapshot', () => {
     credentials = new CredentialTable((name) => plugins.get(name));
     snapshot = new Snapshot({
       routerMode: 'radixtree_host_uri',
-      plugins: { find: (name) => plugins.get(name), deps: () => ({}) as PluginDeps },
+      plugins: { find: (name) => plugins.get(name), deps: () => testDeps(first) },
       credentials,
       metadata: new Map(),
       target: { resolver: createNameResolver(), health: createHealthView(), compileVariable },

@@ -3,6 +3,8 @@ import { compileVariable } from '../../src/plugin/variables.ts';
 import type { PluginDeps } from '../../src/plugin/plugin.ts';
 import { noRunners } from '../../src/plugin/runners/runners.ts';
 import { createHttpClients } from '../../src/plugin/http-client/client.ts';
+import { createTimers } from '../../src/plugin/timers.ts';
+import { createValueCache } from '../../src/plugin/value-cache.ts';
 import { createLocalCounters } from '../../src/plugin/counters/counters.ts';
 import { FunctionHost } from '../../src/functions/function-host.ts';
 import { createLocalVerdicts } from '../../src/plugin/verdict-cache/verdict-cache.ts';
@@ -44,6 +46,9 @@ export function createSnapshot(resources: Resources, added: readonly AnyPlugin[]
     functions,
     verdicts,
     events,
+    timers: createTimers(log),
+    cache: createValueCache,
+    secrets: { resolve: () => Promise.reject(new Error('no secrets here')) },
     runners: noRunners,
     plugins: {
       get: (other) => registry.get(other),

@@ -14,6 +14,8 @@ import { createHttpClients } from '../http-client/client.ts';
 import { FunctionError, type Functions } from '../functions.ts';
 import { ResourcePool, WorkerSignals } from '../shared-resources.ts';
 import { createLocalVerdicts, type VerdictCache } from '../verdict-cache/verdict-cache.ts';
+import { createTimers } from '../timers.ts';
+import { createValueCache } from '../value-cache.ts';
 import { TestMetrics } from './metrics.ts';
 
 export interface HarnessOptions {
@@ -30,6 +32,8 @@ export interface HarnessOptions {
   readonly functions?: Functions;
   readonly verdicts?: VerdictCache;
   readonly events?: WorkerSignals;
+  /** Reference → value. */
+  readonly secrets?: Readonly<Record<string, string>>;
   /** Default: none. */
   readonly runners?: Runners;
   readonly scope?: string;
@@ -127,6 +131,15 @@ export function testDeps<Config, State, CredentialConfig, CredentialState>(
     functions: options.functions ?? noFunctions,
     verdicts: options.verdicts ?? createLocalVerdicts(),
     events: options.events ?? new WorkerSignals(),
+    timers: createTimers(log),
+    cache: createValueCache,
+    secrets: {
+      resolve: async (reference) => {
+        const value = options.secrets?.[reference];
+        if (value === undefined) throw new Error(`${reference} cannot be resolved`);
+        return value;
+      },
+    },
     runners: options.runners ?? noRunners,
     metadata: () => options.metadata,
     attributes: options.attributes ?? {},

@@ -20,14 +20,14 @@ import type { PublicKeyAlgorithm, VerifyKey } from './algorithms.ts';
 import { compileClaims, type ClaimRules, type ClaimsConfig, type JsonObject, type Lifetime } from './claims.ts';
 import { consumerSchema, credential, type CredentialConfig, type CredentialState } from './credential.ts';
 import { compileIdentity, type IdentityConfig, type IdentityRule } from './identity.ts';
-import { IssuerKeysUse, type IssuerKeys } from './issuer-keys.ts';
+import { IssuerKeysUse, type IssuerKeys, type IssuerTls } from './issuer-keys.ts';
 import { hideToken, presentedToken, type TokenPlace } from './presented.ts';
 import { schema } from './schema.ts';
 import { signApi } from './sign.ts';
 import { parseToken, type ParsedToken } from './token.ts';
 import { tokenDigest, VerifiedTokens } from './verified-tokens.ts';
 
-interface Config extends ClaimsConfig, IdentityConfig {
+interface Config extends ClaimsConfig, IdentityConfig, IssuerTls {
   header: string;
   query: string;
   cookie: string;
@@ -80,7 +80,7 @@ export const jwtAuth = definePlugin<Config, State, CredentialConfig, CredentialS
   credential,
   apis: [signApi],
 
-  compile(config, { credentials, shared, log }) {
+  compile(config, { credentials, shared, http, log }) {
     const { jwks_uri: jwksUri, discovery } = config;
     return {
       place: { header: config.header.toLowerCase(), query: config.query, cookie: config.cookie },
@@ -100,6 +100,8 @@ export const jwtAuth = definePlugin<Config, State, CredentialConfig, CredentialS
                 algorithms: config.algorithms,
                 ttlMs: config.jwks_ttl * 1000,
                 timeoutMs: config.jwks_timeout,
+                tls: pickTls(config),
+                http,
                 log,
               },
               shared,
@@ -124,6 +126,11 @@ export const jwtAuth = definePlugin<Config, State, CredentialConfig, CredentialS
       : settle(state, exchange, result);
   },
 });
+
+function pickTls({ ssl_verify, ssl_ca, ssl_cert, ssl_key, ssl_server_name }: Config): IssuerTls {
+  const given = Object.entries({ ssl_verify, ssl_ca, ssl_cert, ssl_key, ssl_server_name });
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined));
+}
 
 function settle(state: State, exchange: Exchange, refusal: Reply | undefined): Reply | undefined {
   return orAnonymous(state, exchange, refusal, () =>

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import { test } from 'node:test';
+import { createHttpClients } from '../../plugin/http-client/client.ts';
 import type { Reply } from '../../plugin/plugin.ts';
 import { compilePlugin, ResourcePool, TestExchange, type HarnessOptions } from '../../plugin/testing/index.ts';
 import { jwtAuth } from './index.ts';
@@ -160,6 +161,8 @@ test('an unknown key id asks the issuer again, but no forger makes it ask often'
     algorithms: ['RS256'],
     ttlMs: 300_000,
     timeoutMs: 1000,
+    tls: {},
+    http: createHttpClients({ shared: new ResourcePool(), log }),
     log,
     now: () => clock,
   });
@@ -184,6 +187,8 @@ test('keys are renewed behind the requests, serve on while that fails, and not f
     algorithms: ['RS256'],
     ttlMs: 1000,
     timeoutMs: 1000,
+    tls: {},
+    http: createHttpClients({ shared: new ResourcePool(), log }),
     log,
     now: () => clock,
   });

@@ -7,10 +7,14 @@
  *
  * Bounded: one fetch at a time, a pause between fetches that an unknown kid asks for, one megabyte an answer.
  */
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
 import { GatewayError } from '../../errors/gateway-error.ts';
+import type { HttpClient, HttpClientOptions, HttpClients } from '../../plugin/http-client/index.ts';
 import type { PluginLog, Shared, SharedResources } from '../../plugin/index.ts';
 import { fits, publicKey, type PublicKeyAlgorithm, type VerifyKey } from './algorithms.ts';
+
+/** How the issuer's server is verified, and who asks. */
+export type IssuerTls = Pick<HttpClientOptions, 'ssl_verify' | 'ssl_ca' | 'ssl_cert' | 'ssl_key' | 'ssl_server_name'>;
 
 export interface IssuerKeysOptions {
   readonly jwksUri: string | undefined;
@@ -20,6 +24,8 @@ export interface IssuerKeysOptions {
   /** Age at which the keys are renewed. */
   readonly ttlMs: number;
   readonly timeoutMs: number;
+  readonly tls: IssuerTls;
+  readonly http: HttpClients;
   readonly log: PluginLog;
   /** Milliseconds of a clock that never goes back; by default performance.now. */
   readonly now?: () => number;
@@ -47,6 +53,7 @@ export class IssuerKeys {
   readonly #options: IssuerKeysOptions;
   readonly #now: () => number;
   readonly #closed = new AbortController();
+  readonly #client: HttpClient;
   #set: KeySet | undefined;
   #fetchedAt = -Infinity;
   #attemptedAt = -Infinity;
@@ -55,6 +62,7 @@ export class IssuerKeys {
   constructor(options: IssuerKeysOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
+    this.#client = createClient(options);
   }
 
   /** What `discovery` says the issuer is. */
@@ -86,6 +94,7 @@ export class IssuerKeys {
 
   close(): void {
     this.#closed.abort();
+    this.#client.close();
   }
 
   async #afterFetch(keyId: string | undefined, algorithm: string, pauseMs: number): Promise<VerifyKey | undefined> {
@@ -132,21 +141,23 @@ export class IssuerKeys {
   }
 
   async #get(url: string): Promise<string> {
-    const signal = AbortSignal.any([AbortSignal.timeout(this.#options.timeoutMs), this.#closed.signal]);
-    const response = await fetch(url, { signal, redirect: 'error', headers: { Accept: 'application/json' } });
-    if (response.status !== 200) {
-      await response.body?.cancel();
-      throw new Error(`${new URL(url).host} answered ${response.status}`);
-    }
-    const pieces: Uint8Array[] = [];
-    let bytes = 0;
-    for await (const piece of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-      bytes += piece.length;
-      if (bytes > maxAnswerBytes) throw new Error(`the answer is longer than ${maxAnswerBytes} bytes`);
-      pieces.push(piece);
-    }
-    return Buffer.concat(pieces).toString('utf8');
+    const headers = { Accept: 'application/json' };
+    const response = await this.#client.request({ url, headers, signal: this.#closed.signal });
+    if (response.status !== 200) throw new Error(`${new URL(url).host} answered ${response.status}`);
+    return response.text();
   }
+}
+
+/** Redirects are not followed: who may name the keys is configured. Throws ConfigError for what is no certificate or key. */
+function createClient({ http, tls, timeoutMs }: IssuerKeysOptions): HttpClient {
+  return http.client({
+    ...tls,
+    timeout: timeoutMs,
+    connect_timeout: timeoutMs,
+    max_response_body: maxAnswerBytes,
+    keepalive: false,
+    retries: 0,
+  });
 }
 
 function lookUp(set: KeySet, keyId: string | undefined, algorithm: string): VerifyKey | undefined {
@@ -214,6 +225,8 @@ export class IssuerKeysUse {
   constructor(options: IssuerKeysOptions, resources: SharedResources) {
     this.#options = options;
     this.#resources = resources;
+    // The first token would be too late to hear of a damaged certificate.
+    createClient(options).close();
   }
 
   get keys(): IssuerKeys {
@@ -234,7 +247,8 @@ export class IssuerKeysUse {
   }
 
   #name(): string {
-    const { jwksUri, discovery, algorithms, ttlMs, timeoutMs } = this.#options;
-    return `jwt-auth issuer ${JSON.stringify([jwksUri, discovery, algorithms, ttlMs, timeoutMs])}`;
+    const { jwksUri, discovery, algorithms, ttlMs, timeoutMs, tls } = this.#options;
+    const identity = createHash('sha256').update(JSON.stringify(tls)).digest('base64url');
+    return `jwt-auth issuer ${JSON.stringify([jwksUri, discovery, algorithms, ttlMs, timeoutMs, identity])}`;
   }
 }

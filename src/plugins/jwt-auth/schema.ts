@@ -1,4 +1,5 @@
 /** jwt-auth on a route or service: APISIX's fields first, then what is this gateway's own. */
+import { httpClientSchema, httpClientSecretFields } from '../../plugin/http-client/index.ts';
 import type { JsonSchema } from '../../plugin/index.ts';
 import { publicKeyAlgorithms } from './algorithms.ts';
 
@@ -71,6 +72,11 @@ export const schema: JsonSchema = {
       default: 3000,
       description: 'Milliseconds that an issuer has to answer.',
     },
+    ssl_verify: httpClientSchema.ssl_verify,
+    ssl_ca: httpClientSchema.ssl_ca,
+    ssl_cert: httpClientSchema.ssl_cert,
+    ssl_key: httpClientSchema.ssl_key,
+    ssl_server_name: httpClientSchema.ssl_server_name,
     consumer_claim: { ...name, description: "Claim of an issuer's token that holds the consumer's username." },
     group_claim: { ...name, description: "Claim of an issuer's token that holds the user's groups." },
     groups: {
@@ -81,4 +87,5 @@ export const schema: JsonSchema = {
     },
   },
   dependencies: { group_claim: ['groups'], groups: ['group_claim'] },
+  encrypt_fields: [...httpClientSecretFields],
 };

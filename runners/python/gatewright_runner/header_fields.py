@@ -8,15 +8,15 @@ from typing import List, Optional
 from .flatbuffer import Entry
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z").match
-_FORBIDDEN = re.compile(r"[\0\r\n]").search
+_FORBIDDEN = re.compile(r"[\0-\x08\x0a-\x1f\x7f]").search
 
 
 def checked(name: str, value: str) -> Entry:
-    """Raises ValueError on a name that is no token or a value with CR, LF or NUL; TypeError on anything but text."""
+    """Raises ValueError on a name that is no token or a value with control characters (but tab); TypeError on anything but text."""
     if not isinstance(value, str):
         raise TypeError("a header's value is text, not %s" % type(value).__name__)
     if _FORBIDDEN(value):
-        raise ValueError("the value of header %s holds CR, LF or NUL" % checked_name(name))
+        raise ValueError("the value of header %s holds a control character" % checked_name(name))
     return checked_name(name), value
 
 

@@ -132,7 +132,11 @@ class _Process:
 
 
 class Supervisor:
-    def __init__(self, listener: socket.socket, folder: str, processes: int, timeout: float, expire: float) -> None:
+    def __init__(
+        self, path: str, listener: socket.socket, folder: str, processes: int, timeout: float, expire: float
+    ) -> None:
+        """`path` is where `listener` listens: it was bound under another name."""
+        self._path = path
         self._listener = listener
         self._folder = folder
         self._count = processes
@@ -147,7 +151,7 @@ class Supervisor:
         self._stopping = False
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT; then the processes have ended."""
+        """Until SIGTERM or SIGINT, from here on; then the processes have ended."""
         wake_read, wake_write = os.pipe()
         os.set_blocking(wake_read, False)
         os.set_blocking(wake_write, False)
@@ -156,6 +160,7 @@ class Supervisor:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._selector.register(wake_read, selectors.EVENT_READ, None)
+        log.info("listening on unix:%s, plugins from %s, %d process(es)" % (self._path, self._folder, self._count))
         while not self._stopping:
             self._start_due()
             for key, events in self._selector.select(self._pause()):
@@ -283,9 +288,8 @@ def serve(path: str, mode: int, folder: str, processes: int, timeout: float, exp
     """Binds, runs, removes the socket. Raises AlreadyServed, OSError."""
     listener = bind(path, mode)
     identity = os.stat(path).st_ino
-    log.info("listening on unix:%s, plugins from %s, %d process(es)" % (path, folder, processes))
     try:
-        Supervisor(listener, folder, processes, timeout, expire).run()
+        Supervisor(path, listener, folder, processes, timeout, expire).run()
     finally:
         try:
             if os.stat(path).st_ino == identity:

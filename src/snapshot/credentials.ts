@@ -147,8 +147,7 @@ export class CredentialTable {
     const refused = new Map<string, string>();
     for (const name of names) {
       this.#byPlugin.get(name)?.clear();
-      for (const place of [...this.#contested.keys()])
-        if (place.startsWith(`${name}\0`)) this.#contested.delete(place);
+      for (const place of [...this.#contested.keys()]) if (place.startsWith(`${name}\0`)) this.#contested.delete(place);
       for (const [key, holder] of this.#holders()) {
         if (!holder.text.includes(JSON.stringify(name))) continue;
         try {

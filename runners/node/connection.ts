@@ -180,20 +180,14 @@ export class Connection {
     return this.#guarded(chain, work, call);
   }
 
-  /** The synchronous part is watched from another thread, the rest by a timer. */
+  /** What a plugin waits for is watched by a timer, what it blocks by another thread (hang-watch.ts). */
   #guarded(
     chain: Chain,
     work: (chain: Chain, call: Call) => Buffer | Promise<Buffer>,
     call: Call,
   ): Buffer | Promise<Buffer> {
-    const { hangWatch, timeoutMs } = this.#options;
-    hangWatch.enter();
-    let result: Buffer | Promise<Buffer>;
-    try {
-      result = work(chain, call);
-    } finally {
-      hangWatch.leave();
-    }
+    const { timeoutMs } = this.#options;
+    const result = work(chain, call);
     if (result instanceof Promise && !call.over) {
       call.timer = setTimeout(() => {
         this.#fail(call, new Error(`no answer within ${timeoutMs} ms`));

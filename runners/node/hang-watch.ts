@@ -2,7 +2,7 @@
  * Ends the process when a plugin keeps its event loop busy for longer than a call may take: nothing in the loop itself could. A thread
  * looks on through shared memory; the supervisor starts another process.
  *
- *   shared: [0] number of the section, odd while plugins run   [1] index of the plugin's name
+ *   shared: [0] grows while the loop turns   [1] index of the name of the plugin that began last
  */
 import { Worker } from 'node:worker_threads';
 
@@ -16,13 +16,10 @@ export class HangWatch {
   constructor(timeoutMs: number) {
     this.#thread = new Worker(entry, { workerData: { shared: this.#shared, timeoutMs }, execArgv: [] });
     this.#thread.unref();
+    setInterval(() => Atomics.add(this.#shared, 0, 1), timeoutMs / 4).unref();
   }
 
-  enter(): void {
-    Atomics.add(this.#shared, 0, 1);
-  }
-
-  /** Which plugin runs from here on. */
+  /** A plugin begins. */
   plugin(name: string): void {
     let index = this.#names.get(name);
     if (index === undefined) {
@@ -31,9 +28,5 @@ export class HangWatch {
       this.#thread.postMessage(name);
     }
     this.#shared[1] = index;
-  }
-
-  leave(): void {
-    Atomics.add(this.#shared, 0, 1);
   }
 }

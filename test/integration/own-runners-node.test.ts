@@ -68,7 +68,7 @@ const plugins = {
         if (how === 'never') await new Promise(() => undefined);
         if (how === 'split') exchange.headers.set('x', 'a\\r\\nb: c');
       } };`,
-  'loops.ts': `export default { name: 'loops', priority: 1, schema: { type: 'object' }, access() { for (;;); } };`,
+  'loops.ts': `export default { name: 'loops', priority: 1, schema: { type: 'object' }, async access() { await undefined; for (;;); } };`,
   'responds.ts': `
     export default { name: 'responds', priority: 1, schema: { type: 'object' },
       async headerFilter(_: unknown, exchange: any) {
@@ -364,7 +364,7 @@ describe('the Node runner', () => {
     try {
       const hung = assert.rejects(request(client, { conf: conf('loops') }));
       await hung;
-      await runner.line('plugin loops: it blocks for more than 700 ms, this process ends');
+      await runner.line('plugin loops, the last that began: it blocks for more than 700 ms');
       await runner.line('ended by SIGKILL, another starts');
       assert.equal((await request(other, { conf: conf('plain') })).action, 'none');
     } finally {

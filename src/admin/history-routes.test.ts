@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
+import { createRegistry } from '../plugins/registry.ts';
 import { certificate, certificateKey } from '../resources/certificate.fixture.ts';
 import { mask } from '../resources/secret-fields.ts';
+import { encryptStore } from '../store/encrypted-store.ts';
 import { defaultRetention } from '../store/history.ts';
 import { MemoryStore } from '../store/memory.ts';
 import { adminKey, startAdmin, viewerKey, type Admin, type Answer } from './admin.fixture.ts';
@@ -404,6 +406,34 @@ describe('a rollback', () => {
       2,
       'routes/1: invalid configuration: property "uri" validation failed: wrong type: expected string, got number',
     );
+  });
+
+  test('cannot take a consumer away from a credential that stays', async (t) => {
+    const admin = startAdmin(t);
+    const put = (key: string, value: object): Promise<unknown> =>
+      admin.store.commit([{ type: 'put', key, value: JSON.stringify(value) }]);
+    await put('consumers/joe/credentials/c', { plugins: {} });
+    await put('consumers/joe', { username: 'joe' });
+    await refuses(admin, 1, 'consumers/joe: its credential consumers/joe/credentials/c would be left behind');
+  });
+
+  test('brings back no secret that no key of the keyring opens', async (t) => {
+    const below = new MemoryStore({ onError: assert.fail, onWarning: assert.fail });
+    t.after(() => below.close());
+    const registry = createRegistry(['key-auth']);
+    const lost = encryptStore(below, ['fedcba9876543210'], registry);
+    await lost.commit([{ type: 'put', key: 'consumers/jack', value: JSON.stringify(jack('secret')) }]);
+    const admin = startAdmin(t, { store: encryptStore(below, ['0123456789abcdef'], registry), registry });
+    await admin.done('PUT', '/consumers', jack('another'));
+    const answer = await admin.call('POST', '/history/1/rollback');
+    assert.deepEqual(
+      [answer.status, message(answer)],
+      [
+        400,
+        'cannot roll back to revision 1: consumers/jack: a secret was encrypted by a key that is not in the keyring',
+      ],
+    );
+    assert.equal((await below.list('')).revision, 2);
   });
 
   test('writes no mask in the place of a secret', async (t) => {

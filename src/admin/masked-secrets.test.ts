@@ -80,3 +80,17 @@ test('a reference is shown: it says where the secret is', async (t) => {
   const { body } = await admin.done('GET', '/consumers/jack');
   assert.equal(body.value.plugins['key-auth'].key, '$secret://vault/1/jack/key');
 });
+
+test('of a plugin that is not enabled any more every text is masked, for nobody knows which is a secret', async (t) => {
+  const admin = startAdmin(t);
+  const config = { endpoints: [{ token: key, port: 7 }], from: '$env://TOKEN' };
+  await admin.store.commit([
+    { type: 'put', key: 'routes/1', value: JSON.stringify({ uri: '/', plugins: { gone: config } }) },
+    { type: 'put', key: 'plugin_metadata/gone', value: JSON.stringify({ token: key }) },
+  ]);
+  await admin.store.commit([{ type: 'delete', key: 'routes/1' }]);
+  for (const path of ['/plugin_metadata/gone', '/history/1', '/history/2', '/history'])
+    assert.ok(!JSON.stringify((await admin.done('GET', path)).body).includes(key), path);
+  const { body } = await admin.done('GET', '/history/2');
+  assert.deepEqual(body.list[0].before.plugins.gone, { endpoints: [{ token: mask, port: 7 }], from: '$env://TOKEN' });
+});

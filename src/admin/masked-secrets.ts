@@ -4,7 +4,8 @@
  * APISIX: shows them to every key.
  */
 import type { PluginRegistry } from '../resources/plugin-check.ts';
-import type { JsonObject } from '../resources/resource.ts';
+import { parseKey } from '../resources/resource-key.ts';
+import type { Json, JsonObject } from '../resources/resource.ts';
 import { mapSecrets, mask } from '../resources/secret-fields.ts';
 import { AdminError } from './admin-error.ts';
 
@@ -13,7 +14,32 @@ const reference = /^\$(?:env|secret):\/\//i;
 
 /** Changes `value`. `key` as in the store; so in all of these. */
 export function maskSecrets(key: string, value: JsonObject, registry: PluginRegistry): void {
-  mapSecrets(key, value, registry, 'all', (secret) => (secret === '' || reference.test(secret) ? secret : mask));
+  mapSecrets(key, value, registry, 'all', maskText);
+  maskUnknown(key, value, registry);
+}
+
+function maskText(secret: string): string {
+  return secret === '' || reference.test(secret) ? secret : mask;
+}
+
+/** Of a plugin that is not enabled (any more) nobody knows where its secrets are: every text may be one. */
+function maskUnknown(key: string, value: JsonObject, registry: PluginRegistry): void {
+  const resource = parseKey(key);
+  if (resource?.kind === 'plugin_metadata') {
+    if (registry.get(resource.id) === undefined) Object.assign(value, maskTexts(value));
+    return;
+  }
+  const { plugins } = value;
+  if (typeof plugins !== 'object' || plugins === null || Array.isArray(plugins)) return;
+  for (const [name, config] of Object.entries(plugins))
+    if (registry.get(name) === undefined) plugins[name] = maskTexts(config);
+}
+
+function maskTexts(value: Json): Json {
+  if (typeof value === 'string') return maskText(value);
+  if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(maskTexts);
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, maskTexts(item)]));
 }
 
 /** Puts what is stored in the place of each mask in `value`. Throws AdminError 400 where nothing is stored there. */

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { checkResource } from '../resources/check.ts';
 import { indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
-import { checkReferences, referencesOf, stillInUse } from '../resources/references.ts';
+import { checkReferences, stillInUse } from '../resources/references.ts';
 import { parseKey } from '../resources/resource-key.ts';
 import type { JsonObject } from '../resources/resource.ts';
 import { mapSecrets, mask } from '../resources/secret-fields.ts';
@@ -98,10 +98,6 @@ export async function judgeRollback(
       throw refusal(revision, key, 'consumer not found');
     const missing = await checkReferences(kind, after, exists);
     if (missing !== undefined) throw refusal(revision, key, missing);
-    for (const { target, via } of referencesOf(kind, after)) {
-      const gone = then.has(target) && then.get(target) === undefined ? parseKey(target) : undefined;
-      if (gone) throw refusal(revision, target, stillInUse(gone, resource, via));
-    }
     for (const { plugin, indexKey } of indexKeys(kind, after, registry)) {
       const now = index.owner(plugin, indexKey);
       const credential = `${plugin}\0${indexKey}`;

@@ -240,6 +240,21 @@ describe('an encrypted history', () => {
     assert.deepEqual([...((await store.history?.since(0))?.unopened ?? [])], []);
   });
 
+  test('what is replaced gets into it encrypted, also where it was stored in plain text', async (t) => {
+    const below = await openStore({ kind: 'memory' }, hooks);
+    t.after(() => below.close());
+    const hex = 'ab'.repeat(32);
+    await below.commit([jack('secret-one'), put('consumers/jill', { plugins: { 'key-auth': { key: hex } } })]);
+    const store = encryptStore(below, [first], registry);
+    await store.commit([jack('secret-two'), { type: 'delete', key: 'consumers/jill' }]);
+    await store.commit([jack('secret-three')]);
+    const kept = (await below.history?.find({ limit: 100 }))?.entries.map(({ before }) => before).join('\n') ?? '';
+    assert.doesNotMatch(kept, /secret-|(ab){32}/);
+    const values = (await store.history?.since(1))?.values;
+    assert.match(values?.get('consumers/jack') ?? '', /"secret-one"/);
+    assert.ok(values?.get('consumers/jill')?.includes(hex));
+  });
+
   test('what no key opens is said to be so, and is not taken for a secret in plain text', async (t) => {
     const dataDir = await directory(t);
     const store = await sealed(dataDir, [old]);

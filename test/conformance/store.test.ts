@@ -5,7 +5,7 @@ import path from 'node:path';
 import { createRegistry } from '../../src/plugins/registry.ts';
 import { encryptStore } from '../../src/store/encrypted-store.ts';
 import { openStore } from '../../src/store/open.ts';
-import type { Operation, StoreHooks } from '../../src/store/store.ts';
+import type { Operation, Store, StoreHooks } from '../../src/store/store.ts';
 import { storeConformance, type OpenedStore } from './store.ts';
 
 storeConformance('memory', {
@@ -32,6 +32,28 @@ storeConformance('memory, encrypted', {
   open: async (hooks) => ({
     store: encryptStore(await openStore({ kind: 'memory' }, hooks), ['0123456789abcdef'], createRegistry(undefined)),
   }),
+});
+
+storeConformance('sqlite, encrypted', {
+  open: async (hooks) => {
+    const dataDir = await mkdtemp(path.join(tmpdir(), 'gatewright-store-'));
+    const open = async (): Promise<Store> =>
+      encryptStore(
+        await openStore({ kind: 'sqlite', dataDir }, hooks),
+        ['0123456789abcdef'],
+        createRegistry(undefined),
+      );
+    let store = await open();
+    return {
+      store,
+      reopen: async () => {
+        await store.close();
+        store = await open();
+        return store;
+      },
+      dispose: () => rm(dataDir, { recursive: true }),
+    };
+  },
 });
 
 for (const extension of ['yaml', 'json'] as const) {

@@ -8,6 +8,11 @@ import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { Call } from '../../src/plugin/http-client/call.ts';
+import { Connections } from '../../src/plugin/http-client/connections.ts';
+import { Identity } from '../../src/plugin/http-client/identity.ts';
+import { checkOptions } from '../../src/plugin/http-client/options.ts';
+import { checkRequest } from '../../src/plugin/http-client/outgoing.ts';
 import type { HttpClientOptions, HttpResponse } from '../../src/plugin/http-client/index.ts';
 import type { Certificate } from '../certificates.ts';
 import { until } from '../until.ts';
@@ -89,6 +94,20 @@ for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
       const { status, text } = await get(t, url, trusting);
       assert.equal(status, 200);
       assert.equal(typeof text, 'function');
+    });
+
+    test('a kept connection that it closes later says nothing of certificates', async (t) => {
+      let requests = 0;
+      const { url } = await startTls(
+        t,
+        { ...demanding, ...only, rejectUnauthorized: false },
+        (_request, response, incoming) => (requests++ === 0 ? response.end() : incoming.socket.destroy()),
+      );
+      const client = createKit().http.client(trusting);
+      t.after(() => client.close());
+      await client.request({ url });
+      const message = await failure(client.request({ url, method: 'POST' }), 'CONNECTION_CLOSED');
+      assert.doesNotMatch(message, /certificate/);
     });
 
     test('an authority that is not trusted', async (t) => {
@@ -245,6 +264,50 @@ describe('files', () => {
     await put('key', two.key);
     await until(async () => (await client.request({ url })).text() === 'two');
     await until(() => open() === 1);
+  });
+
+  test('one that was in use when the certificate changed is not kept afterwards', async (t) => {
+    const { path, put } = await folder(t);
+    await put('cert', one.cert);
+    await put('key', one.key);
+    let hold: (() => void) | undefined;
+    const { url } = await startTls(t, demanding, ({ path: asked, client }, response) => {
+      if (asked === '/held') hold = () => void response.end(client);
+      else response.end(client);
+    });
+    const client = createKit().http.client({ ...trusting, ssl_cert: path('cert'), ssl_key: path('key') });
+    t.after(() => client.close());
+    const held = client.request({ url: `${url}/held` });
+    await until(() => hold !== undefined);
+    await put('cert', two.cert);
+    await put('key', two.key);
+    assert.equal((await client.request({ url })).text(), 'two');
+    hold?.();
+    assert.equal((await held).text(), 'one');
+    assert.equal((await client.request({ url })).text(), 'two');
+  });
+
+  test('idle ones of the old certificate are closed as soon as the new one is known', async (t) => {
+    const log = { error: () => undefined, warn: () => undefined, info: () => undefined };
+    const [before, after] = [one, two].map((pair) => new Identity(checkOptions(as(pair)), undefined, log));
+    assert.ok(before !== undefined && after !== undefined);
+    const { url, open } = await startTls(t, demanding);
+    let identity = before;
+    const connections = new Connections(
+      { current: () => identity.current(), latest: () => identity.latest() },
+      { keepAlive: true, keepAliveTimeoutMs: 60_000, keepAlivePool: 5 },
+    );
+    const ask = async (): Promise<string> => {
+      const outgoing = checkRequest({ url }, checkOptions({}));
+      const options = { timeoutMs: 5000, connectTimeoutMs: 5000, retries: 0, repeatable: true, signal: undefined };
+      return (await new Call(connections, outgoing, options).run()).text();
+    };
+    assert.deepEqual(await Promise.all([ask(), ask(), ask()]), ['one', 'one', 'one']);
+    assert.equal(open(), 3);
+    identity = after;
+    assert.equal(await ask(), 'two');
+    await until(() => open() === 1);
+    connections.close();
   });
 
   test('while certificate and key do not fit together the last good ones stay, and the log says why', async (t) => {

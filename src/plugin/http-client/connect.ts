@@ -33,7 +33,7 @@ export function connect(
   }, timeoutMs);
   const settle = (error?: HttpClientError): void => {
     clearTimeout(timer);
-    socket.off(ready, onReady).off('error', onError).off('close', onClose);
+    socket.off(ready, onReady).off('error', onError).off('close', onClose).off('end', look);
     if (error !== undefined || !socket.destroyed) done(error, socket, connected);
   };
   const onReady = (): void => {

@@ -32,14 +32,14 @@ export type ConnectionsOptions = Pick<CheckedOptions, 'keepAlive' | 'keepAliveTi
 const maxOrigins = 256;
 
 export class Connections {
-  readonly #identity: Identity;
+  readonly #identity: Pick<Identity, 'current' | 'latest'>;
   readonly #options: ConnectionsOptions;
   readonly #idle = new Map<string, Connection[]>();
   /** The identity that idle connections were opened under. */
   #context: TlsContext | undefined;
   #closed = false;
 
-  constructor(identity: Identity, options: ConnectionsOptions) {
+  constructor(identity: Pick<Identity, 'current' | 'latest'>, options: ConnectionsOptions) {
     this.#identity = identity;
     this.#options = options;
   }

@@ -1,5 +1,5 @@
 /** AWS Secrets Manager: GetSecretValue of the current version, whose SecretString is a JSON object. */
-import { signRequest } from './aws-signature.ts';
+import { signRequest } from '../plugin/signing/aws-signature.ts';
 import { fetchJson, isObject, SecretSourceError } from './fetch-json.ts';
 import type { SecretDocument } from './secrets.ts';
 

@@ -6,15 +6,29 @@ import type { JsonSchema } from '../../resources/resource.ts';
 
 export type KeyInput = 'method' | 'host' | 'path' | 'remote_addr' | 'body';
 
-export interface CommonFunction {
-  readonly type: 'module' | 'http';
-}
 export interface HttpFunction {
   readonly type: 'http';
   readonly uri: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
-export type FunctionConfig = { readonly type: 'module' } | HttpFunction;
+/** Tencent Cloud's Serverless Cloud Function, by its Invoke API. */
+export interface TencentFunction {
+  readonly type: 'tencent-scf';
+  readonly region: string;
+  readonly secret_id: string;
+  readonly secret_key: string;
+  readonly token?: string;
+  readonly endpoint?: string;
+}
+export interface LambdaFunction {
+  readonly type: 'aws-lambda';
+  readonly region: string;
+  readonly access_key_id: string;
+  readonly secret_access_key: string;
+  readonly session_token?: string;
+  readonly endpoint?: string;
+}
+export type FunctionConfig = { readonly type: 'module' } | HttpFunction | TencentFunction | LambdaFunction;
 
 export interface Config {
   cache_time: number;
@@ -37,6 +51,8 @@ export interface Config {
 
 /** How long a call may take is `endpoint_timeout`, how long an answer may be is fixed. */
 const { timeout: _timeout, max_response_body: _maxResponseBody, ...clientSchema } = httpClientSchema;
+const text = { type: 'string', minLength: 1 };
+const url = { type: 'string', pattern: '^https?://.+' };
 const headerName = { type: 'string', pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" };
 
 export const schema: JsonSchema = {
@@ -82,16 +98,29 @@ export const schema: JsonSchema = {
       properties: {
         type: {
           type: 'string',
-          enum: ['module', 'http'],
+          enum: ['module', 'http', 'tencent-scf', 'aws-lambda'],
           default: 'module',
-          description: '`module`: a file in the function directory; `http`: any URL.',
+          description:
+            '`module`: a file in the function directory; `http`: any URL; `tencent-scf` and `aws-lambda`: a function of these clouds.',
         },
-        uri: { type: 'string', pattern: '^https?://.+', description: '`http`: where the event is sent by POST.' },
+        uri: { ...url, description: '`http`: where the event is sent by POST.' },
         headers: {
           type: 'object',
           additionalProperties: { type: 'string' },
           description: '`http`: headers to send with it.',
         },
+        region: { ...text, description: 'The clouds: the region that the function is in.' },
+        endpoint: {
+          ...url,
+          description:
+            'The clouds: instead of `https://scf.tencentcloudapi.com` or `https://lambda.REGION.amazonaws.com`.',
+        },
+        secret_id: { ...text, description: '`tencent-scf`: SecretId.' },
+        secret_key: { ...text, description: '`tencent-scf`: SecretKey.' },
+        token: { ...text, description: '`tencent-scf`: token of temporary credentials.' },
+        access_key_id: { ...text, description: '`aws-lambda`: access key id.' },
+        secret_access_key: { ...text, description: '`aws-lambda`: secret access key.' },
+        session_token: { ...text, description: '`aws-lambda`: token of temporary credentials.' },
         ...clientSchema,
       },
       additionalProperties: false,
@@ -132,7 +161,9 @@ export const schema: JsonSchema = {
     },
   },
   required: ['cache_time', 'endpoint_timeout', 'is_send_body'],
-  encrypt_fields: ['function.ssl_key'],
+  encrypt_fields: ['ssl_key', 'headers', 'secret_key', 'token', 'secret_access_key', 'session_token'].map(
+    (name) => `function.${name}`,
+  ),
 };
 
 /** What the schema cannot say. Throws ConfigError that names the field. */
@@ -143,13 +174,34 @@ export function checkConfig(config: Config): void {
       'header_auth_parameters: cache_time is not 0, so it or query_auth_parameters must name what verdicts are kept by',
     );
   }
-  if (config.function.type === 'http') {
-    if (typeof config.function.uri !== 'string') throw new ConfigError('function.uri: is required for type http');
-    return;
+  const { func_namespace: namespace, func_name: name, func_qualifier: qualifier, function: where } = config;
+  for (const field of neededBy[where.type]) {
+    if (!Object.hasOwn(where, field)) throw new ConfigError(`function.${field}: is required for type ${where.type}`);
   }
-  const { func_namespace: namespace, func_name: name, func_qualifier: qualifier } = config;
-  if (namespace === undefined) throw new ConfigError('func_namespace: is required');
+  for (const field of Object.keys(where)) {
+    const owners = Object.entries(fieldsOf).filter(([, fields]) => fields.includes(field));
+    if (owners.length > 0 && !owners.some(([type]) => type === where.type))
+      throw new ConfigError(`function.${field}: is not for type ${where.type}`);
+  }
+  // A URL says what it runs.
+  if (where.type === 'http') return;
+  // Lambda knows no namespaces.
+  if (where.type !== 'aws-lambda' && namespace === undefined) throw new ConfigError('func_namespace: is required');
   if (name === undefined) throw new ConfigError('func_name: is required');
   if (qualifier === undefined) throw new ConfigError('func_qualifier: is required');
-  checkReference({ namespace, name, qualifier });
+  if (where.type === 'module') checkReference({ namespace: namespace ?? '', name, qualifier });
 }
+
+/** Fields that one type has and the others do not. */
+const fieldsOf: Readonly<Record<FunctionConfig['type'], readonly string[]>> = {
+  module: [],
+  http: ['uri', 'headers'],
+  'tencent-scf': ['region', 'endpoint', 'secret_id', 'secret_key', 'token'],
+  'aws-lambda': ['region', 'endpoint', 'access_key_id', 'secret_access_key', 'session_token'],
+};
+const neededBy: Readonly<Record<FunctionConfig['type'], readonly string[]>> = {
+  module: [],
+  http: ['uri'],
+  'tencent-scf': ['region', 'secret_id', 'secret_key'],
+  'aws-lambda': ['region', 'access_key_id', 'secret_access_key'],
+};

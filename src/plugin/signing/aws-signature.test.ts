@@ -1,5 +1,6 @@
 /**
- * Published vectors: AWS's Signature Version 4 test suite (aws-sig-v4-test-suite, Apache-2.0: get-vanilla, post-vanilla,
+ * Published vectors: AWS's Signature Version 4 test suite (aws-sig-v4-test-suite, Apache-2.0: get-vanilla,
+ * get-vanilla-query-order-key-case, post-vanilla,
  * post-x-www-form-urlencoded, post-sts-header-before) and the key derivation example of the IAM User Guide.
  */
 import assert from 'node:assert/strict';
@@ -29,6 +30,17 @@ test('signs as the published test suite does', () => {
     signatureOf('GET', {}, ''),
     '5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31',
     'get-vanilla',
+  );
+  assert.match(
+    signRequest(
+      { method: 'GET', url: new URL('/?Param1=value1&Param2=value2', url), headers: {}, body: '' },
+      credentials,
+      'us-east-1',
+      'service',
+      now,
+    )['authorization'] ?? '',
+    /Signature=b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500$/,
+    'get-vanilla-query-order-key-case, sorted',
   );
   assert.equal(
     signatureOf('POST', {}, ''),

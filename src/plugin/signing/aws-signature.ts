@@ -1,7 +1,7 @@
 /**
  * AWS Signature Version 4 for one request with a known body
- * (https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html). Only what GetSecretValue needs: paths and
- * queries are taken as they stand, already encoded and sorted.
+ * (https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html). For GetSecretValue
+ * and for invoking a function: a query is taken as it stands, already encoded and sorted.
  */
 import { createHmac, hash } from 'node:crypto';
 
@@ -35,7 +35,7 @@ export function signRequest(
   const signedHeaders = names.join(';');
   const canonical = [
     request.method,
-    request.url.pathname,
+    canonicalPath(request.url.pathname),
     request.url.search.slice(1),
     ...names.map((name) => `${name}:${(headers[name] ?? '').trim().replace(/ +/g, ' ')}`),
     '',
@@ -48,6 +48,18 @@ export function signRequest(
   headers['authorization'] =
     `AWS4-HMAC-SHA256 Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${signedHeaders}, Signature=${signature}`;
   return headers;
+}
+
+/** Every service but S3 encodes the path once more than it is sent. */
+function canonicalPath(pathname: string): string {
+  return pathname
+    .split('/')
+    .map((segment) => encodeURIComponent(segment).replace(/[!'()*]/g, percent))
+    .join('/');
+}
+
+function percent(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
 /** `date`: YYYYMMDD. */

@@ -18,7 +18,7 @@ interface Instance {
 }
 
 /** Top-level code of one module, until its first await. */
-const evaluationLimitMs = 5000;
+const evaluationLimitMs = 2000;
 /** The whole of it, with what it awaits. */
 const loadLimitMs = 8000;
 

@@ -73,14 +73,19 @@ function readModule(source: string, url: string): ModuleText {
     return transformModule(typed ? stripTypeScriptTypes(source, { mode: 'strip' }) : source);
   } catch (error) {
     const { loc } = error as Partial<SourceSyntaxError>;
-    // Node.js tells the place in the stack alone: `:LINE`, the line, and carets below the place.
-    const stripped = /^[^\n]*:(\d+)\n[^\n]*\n( *)\^/.exec((error as Error).stack ?? '');
-    const line = loc?.line ?? Number(stripped?.[1] ?? 1);
-    const column = loc === undefined ? (stripped?.[2]?.length ?? 0) : loc.column;
+    // Node.js tells the place in the stack alone: `:LINE`, some lines of the file, and carets below the place.
+    const stack = (error as Error).stack ?? '';
+    const line = loc?.line ?? Number(/^:(\d+)\n/.exec(stack)?.[1] ?? 1);
+    const carets = loc === undefined ? /^( *)\^+$/m.exec(stack)?.[1]?.length : loc.column;
     const message = (error as Error).message.replace(/ \(\d+:\d+\)$/, '');
     throw new PluginFileError(
       message,
-      { file: fileURLToPath(url), line, column: column + 1, source: sourceLine(source, line) },
+      {
+        file: fileURLToPath(url),
+        line,
+        column: carets === undefined ? undefined : carets + 1,
+        source: sourceLine(source, line),
+      },
       { cause: error },
     );
   }

@@ -16,6 +16,7 @@ const phases = [
   ['rewrite', 'rewrite'],
   ['access', 'access'],
   ['beforeProxy', 'before_proxy'],
+  ['upstreamResponse', 'upstream_response'],
   ['headerFilter', 'header_filter'],
   ['bodyFilter', 'body_filter'],
   ['log', 'log'],

@@ -63,7 +63,11 @@ function responseOnly(pipeline: Pipeline | undefined): CompiledPlugin[] {
 }
 
 function responseRow(plugin: CompiledPlugin, from: ExplainStep['from']): ExplainStep {
-  const { name, priority, headerFilter, bodyFilter } = plugin;
-  const phase = headerFilter !== undefined ? 'header_filter' : bodyFilter !== undefined ? 'body_filter' : 'log';
-  return { plugin: name, phase, from, priority, ...onResponse };
+  const { name, priority } = plugin;
+  return { plugin: name, phase: responsePhase(plugin), from, priority, ...onResponse };
+}
+
+function responsePhase({ upstreamResponse, headerFilter, bodyFilter }: CompiledPlugin): ExplainStep['phase'] {
+  if (upstreamResponse !== undefined) return 'upstream_response';
+  return headerFilter !== undefined ? 'header_filter' : bodyFilter !== undefined ? 'body_filter' : 'log';
 }

@@ -13,7 +13,7 @@ import { isStandardSchema, withStandardSchemas } from './standard-schema.ts';
 /** Of a plugin that does not say: how long a phase may take. */
 export const defaultTimeoutMs = 10_000;
 
-const phases = ['rewrite', 'access', 'beforeProxy', 'headerFilter', 'bodyFilter', 'log'];
+const phases = ['rewrite', 'access', 'beforeProxy', 'upstreamResponse', 'headerFilter', 'bodyFilter', 'log'];
 const functions = ['compile', 'dispose', 'nested', 'filtersBody', ...phases];
 const schemas = ['schema', 'consumerSchema', 'metadataSchema'];
 const known = [

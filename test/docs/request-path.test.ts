@@ -112,6 +112,9 @@ function tracer(name: string, seen: string[]): AnyPlugin {
     },
     ...(onRoute
       ? {
+          upstreamResponse: () => {
+            at('upstream_response');
+          },
           headerFilter: () => {
             at('header_filter');
           },

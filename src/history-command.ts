@@ -27,9 +27,10 @@ export async function runHistory(args: readonly string[]): Promise<number> {
       print(asked.json ? toJson(commit) : renderCommit(commit));
       return;
     }
-    const list: ShownHistory[] = [];
+    // By revision and resource: what is changed between two pages moves the list on, and shows its end again.
+    const found = new Map<string, ShownHistory>();
     let total = Infinity;
-    for (let page = 1; list.length < Math.min(asked.limit, total); page++) {
+    for (let page = 1; found.size < Math.min(asked.limit, total); page++) {
       const size = Math.min(asked.limit, maxPageSize);
       const query = new URLSearchParams({ ...asked.filters, page: String(page), page_size: String(size) });
       const answer = bodyOf(await session.call('GET', `/history?${query.toString()}`)) as {
@@ -38,8 +39,9 @@ export async function runHistory(args: readonly string[]): Promise<number> {
       };
       total = answer.total;
       if (answer.list.length === 0) break;
-      list.push(...answer.list.slice(0, asked.limit - list.length));
+      for (const one of answer.list) found.set(`${String(one.revision)} ${one.resource}`, one);
     }
+    const list = [...found.values()].slice(0, asked.limit);
     print(asked.json ? toJson({ total, list }) : renderHistory(list, total));
   });
 }

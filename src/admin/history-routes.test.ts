@@ -293,6 +293,15 @@ describe('a rollback', () => {
     await admin.done('POST', '/history/1/rollback', {}, { 'if-match': '"3"' });
   });
 
+  test('and the history stand in the OpenAPI document', async (t) => {
+    const { paths } = (await startAdmin(t).done('GET', '/openapi.json')).body;
+    const names = (path: string, method: string): string[] =>
+      (paths[`/apisix/admin${path}`][method].parameters as { name: string }[]).map(({ name }) => name);
+    assert.deepEqual(names('/history', 'get').slice(0, 3), ['show_secrets', 'resource', 'who']);
+    assert.deepEqual(names('/history/{revision}', 'get'), ['revision', 'show_secrets']);
+    assert.deepEqual(names('/history/{revision}/rollback', 'post'), ['revision', 'show_secrets', 'If-Match']);
+  });
+
   test('is refused to a viewer', async (t) => {
     const admin = startAdmin(t);
     await admin.done('PUT', '/routes/1', route('/a'));

@@ -101,6 +101,7 @@ function describeRoute(method: string, url: string, path: string): Document {
     required: true,
     schema: { type: 'string' },
   }));
+  if (url.startsWith(historyPath)) return describeHistory(method, url, path, parameters, failures);
   if (!kind || !isSupported(kind, method)) {
     const answer = kind ? {} : { '200': { description: 'done' } };
     return { summary: `${method} ${path}`, parameters, responses: { ...answer, ...failures } };
@@ -128,6 +129,30 @@ function describeRoute(method: string, url: string, path: string): Document {
       ...(method === 'PUT' || method === 'POST' ? { '201': json('created', reference('stored')) } : {}),
       ...failures,
     },
+  };
+}
+
+/** It is of no kind of resource, and documented in docs/history.md. */
+const historyPath = `${adminPrefix}/history`;
+
+function describeHistory(
+  method: string,
+  url: string,
+  path: string,
+  parameters: readonly Document[],
+  failures: Document,
+): Document {
+  const queries = url === historyPath ? ['resource', 'who', 'revision', 'since', 'until', 'page', 'page_size'] : [];
+  const shown = ['show_secrets', ...queries].map((name) => ({ name, in: 'query', schema: { type: 'string' } }));
+  const ifMatch = method === 'POST' ? [{ name: 'If-Match', in: 'header', schema: { type: 'string' } }] : [];
+  const options = { resources: { type: 'array', items: { type: 'string' } }, dry_run: { type: 'boolean' } };
+  const schema = { type: 'object', properties: options, additionalProperties: false };
+  return {
+    summary: `${method} ${path}`,
+    tags: ['history'],
+    parameters: [...parameters, ...shown, ...ifMatch],
+    ...(method === 'POST' ? { requestBody: { content: { 'application/json': { schema } } } } : {}),
+    responses: { '200': json('done', { type: 'object' }), ...failures },
   };
 }
 

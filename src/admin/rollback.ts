@@ -3,6 +3,7 @@
  * together may be put back. Judged as the state that would then be, so that what belongs together comes back together.
  * Invariant: nothing here writes; what is planned is committed whole, or refused (ResourceWriter.rollback).
  */
+import { setImmediate } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { checkResource } from '../resources/check.ts';
 import { indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
@@ -14,6 +15,9 @@ import { isAtOrUnder } from '../store/history.ts';
 import type { Entry, Store } from '../store/store.ts';
 import { AdminError } from './admin-error.ts';
 import { parseStored, type ResourceIndex } from './resource-index.ts';
+
+/** Resources between which others get their turn: to judge 10,000 takes a second. */
+const pieceSize = 100;
 
 /** One resource that is to change; `after`: what it becomes, undefined: it goes. */
 export interface Restoration {
@@ -49,7 +53,8 @@ export async function planRollback(
       throw new AdminError(404, `there is no resource ${wanted}, now or since revision ${String(revision)}`);
   }
   const plan: Restoration[] = [];
-  for (const key of [...values.keys()].sort()) {
+  for (const [index, key] of [...values.keys()].sort().entries()) {
+    if (index % pieceSize === 0) await setImmediate();
     if (only.length > 0 && !only.some((wanted) => isAtOrUnder(key, wanted))) continue;
     const before = await store.get(key);
     const text = values.get(key);
@@ -78,7 +83,8 @@ export async function judgeRollback(
   const then = new Map(plan.map(({ key, after }) => [key, after]));
   const exists = (key: string): boolean => (then.has(key) ? then.get(key) !== undefined : index.has(key));
   const owners = new Map<string, string>();
-  for (const { key, after } of plan) {
+  for (const [at, { key, after }] of plan.entries()) {
+    if (at % pieceSize === 0) await setImmediate();
     const resource = parseKey(key);
     if (resource === undefined) throw refusal(revision, key, 'it is no key of a resource');
     const { kind, id, parent } = resource;

@@ -13,9 +13,12 @@ import { ResourceIndex } from './resource-index.ts';
 import { registerResourceRoutes } from './resource-routes.ts';
 import { ResourceWriter, type WriterDeps } from './resource-writer.ts';
 import { registerSchemaRoutes } from './schema-routes.ts';
+import { registerVerdictRoutes, type VerdictPurge } from './verdict-routes.ts';
 import { StoreError } from '../store/store.ts';
 
 export interface AdminDeps extends Omit<WriterDeps, 'index'>, AuthOptions {
+  /** Forgets the verdicts that workers keep. */
+  readonly verdicts?: VerdictPurge;
   /** The gateway's version, shown in the OpenAPI document. */
   readonly version: string;
   /** Looks at plugin files again; resolves when every worker uses what they hold. */
@@ -63,6 +66,7 @@ export function createAdminServer(deps: AdminDeps): FastifyInstance {
   registerHistoryRoutes(server, { store: deps.store, registry: deps.registry, writer });
   registerPluginRoutes(server, deps.registry, deps.reloadPlugins);
   registerSchemaRoutes(server, deps.registry);
+  registerVerdictRoutes(server, deps.verdicts);
   registerOpenapi(server, deps.version, routes);
   return server;
 }

@@ -7,7 +7,6 @@ import { createServer as createHttps } from 'node:https';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { TLSSocket, type TlsOptions } from 'node:tls';
 import { createHttpClients } from '../../src/plugin/http-client/client.ts';
 import { HttpClientError, type HttpClientErrorCode, type HttpClients } from '../../src/plugin/http-client/index.ts';
@@ -78,6 +77,11 @@ export interface SeenRequest {
   readonly serverName: string;
 }
 
+/** Where what was started is ended: a test, or a list that a suite goes through. */
+export interface Ending {
+  after(end: () => Promise<void>): void;
+}
+
 export interface TestServer {
   readonly port: number;
   /** By its address. */
@@ -92,7 +96,7 @@ export type Respond = (request: SeenRequest, response: ServerResponse, incoming:
 
 /** An HTTPS server; by default it answers with the common name of the client's certificate. */
 export async function startTls(
-  t: TestContext,
+  t: Ending,
   options: TlsOptions,
   respond: Respond = (request, response) => response.end(request.client),
 ): Promise<TestServer> {
@@ -132,7 +136,7 @@ export async function startTls(
 }
 
 /** The raw sockets, as they come. */
-export async function listen(t: TestContext, server: Server): Promise<Socket[]> {
+export async function listen(t: Ending, server: Server): Promise<Socket[]> {
   const sockets: Socket[] = [];
   server.on('connection', (socket) => {
     sockets.push(socket.on('error', () => undefined));
@@ -150,7 +154,7 @@ export async function listen(t: TestContext, server: Server): Promise<Socket[]> 
 
 /** `openssl s_server`, which refuses with the alerts of the RFCs, demanding a certificate below `clientRoot`. */
 export async function startOpenssl(
-  t: TestContext,
+  t: Ending,
   { server, clientRoot }: Certificates,
   protocol: 'tls1_2' | 'tls1_3',
 ): Promise<string> {

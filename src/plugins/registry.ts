@@ -12,9 +12,11 @@ import { consumerRestriction } from './consumer-restriction/index.ts';
 import { cors } from './cors/index.ts';
 import { customAuth } from './custom-auth/index.ts';
 import { csrf } from './csrf/index.ts';
+import { echo } from './echo/index.ts';
 import { extPluginPostReq } from './ext-plugin-post-req/index.ts';
 import { extPluginPostResp } from './ext-plugin-post-resp/index.ts';
 import { extPluginPreReq } from './ext-plugin-pre-req/index.ts';
+import { faultInjection } from './fault-injection/index.ts';
 import { fileLogger } from './file-logger/index.ts';
 import { forwardAuth } from './forward-auth/index.ts';
 import { hmacAuth } from './hmac-auth/index.ts';
@@ -26,6 +28,7 @@ import { keyAuth } from './key-auth/index.ts';
 import { limitConn } from './limit-conn/index.ts';
 import { limitCount } from './limit-count/index.ts';
 import { limitReq } from './limit-req/index.ts';
+import { mocking } from './mocking/index.ts';
 import { multiAuth } from './multi-auth/index.ts';
 import { opa } from './opa/index.ts';
 import { prometheus } from './prometheus/index.ts';
@@ -35,6 +38,7 @@ import { publicApi } from './public-api/index.ts';
 import { redirect } from './redirect/index.ts';
 import { refererRestriction } from './referer-restriction/index.ts';
 import { requestId } from './request-id/index.ts';
+import { requestValidation } from './request-validation/index.ts';
 import { responseRewrite } from './response-rewrite/index.ts';
 import { uaRestriction } from './ua-restriction/index.ts';
 import { uriBlocker } from './uri-blocker/index.ts';
@@ -44,12 +48,15 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   realIp,
   requestId,
   extPluginPreReq,
+  faultInjection,
+  mocking,
   cors,
   ipRestriction,
   uaRestriction,
   refererRestriction,
   csrf,
   uriBlocker,
+  requestValidation,
   multiAuth,
   hmacAuth,
   basicAuth,
@@ -70,6 +77,7 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   responseRewrite,
   publicApi,
   prometheus,
+  echo,
   httpLogger,
   fileLogger,
   extPluginPostReq,

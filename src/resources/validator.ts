@@ -3,7 +3,7 @@
  * Ajv does the checking; messages are worded as api7/jsonschema words them (schema-message.ts).
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { Ajv } from 'ajv';
+import { Ajv, type Options } from 'ajv';
 import type { JsonSchema } from './resource.ts';
 import { schemaMessage } from './schema-message.ts';
 import { orderSchema } from './schema-order.ts';
@@ -11,7 +11,7 @@ import { orderSchema } from './schema-order.ts';
 /** Returns the first error, or undefined. Writes the schema's defaults into `value`. */
 export type Validate = (value: unknown) => string | undefined;
 
-const ajv = new Ajv({
+const options: Options = {
   strict: false,
   useDefaults: true,
   verbose: true,
@@ -26,7 +26,9 @@ const ajv = new Ajv({
     email: /^[A-Za-z0-9_\-.]+@[A-Za-z0-9_\-.]+\.[A-Za-z]{2,}$/,
     hostname: /^[a-zA-Z0-9\-.]+$/,
   },
-});
+};
+
+const ajv = new Ajv(options);
 
 const compiled = new WeakMap<JsonSchema, Validate>();
 
@@ -36,20 +38,27 @@ const compiled = new WeakMap<JsonSchema, Validate>();
  * paths) names it: its value is then never part of a message.
  */
 export function compileSchema(schema: JsonSchema): Validate {
-  const known = compiled.get(schema);
-  if (known) return known;
+  let validate = compiled.get(schema);
+  if (validate === undefined) compiled.set(schema, (validate = compileWith(ajv, schema)));
+  return validate;
+}
+
+/** The same for a schema that comes with configuration, and goes with it: Ajv keeps what it compiled. Throws where it is no schema. */
+export function compileGivenSchema(schema: JsonSchema): Validate {
+  return compileWith(new Ajv(options), schema);
+}
+
+function compileWith(compiler: Ajv, schema: JsonSchema): Validate {
   const synthetic = new WeakSet();
   const ordered = orderSchema(withoutIdentifier(schema), synthetic);
   const secret = new Set(secretFields(schema));
-  const check = ajv.compile(ordered as JsonSchema);
-  const validate: Validate = (value) => {
+  const check = compiler.compile(ordered as JsonSchema);
+  return (value) => {
     if (check(value)) return undefined;
     // The error of an `anyOf` and the like comes after those of its branches: the last is the outermost.
     const error = check.errors?.at(-1);
     return error ? schemaMessage(error, ordered, synthetic, secret) : 'invalid value';
   };
-  compiled.set(schema, validate);
-  return validate;
 }
 
 /** Dotted paths of the root's `encrypt_fields`. */

@@ -1,6 +1,7 @@
 /** A runner that is dead, hangs or lies: requests end in bounded time with 503, never pass, and go on when it does. */
 import assert from 'node:assert/strict';
-import { afterEach, after, before, describe, it } from 'node:test';
+import { connect } from 'node:net';
+import { after, afterEach, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request, type TextResponse } from '../request.ts';
 import { type FakeRunner, startFakeRunner } from '../runners/fake-runner.ts';
@@ -313,6 +314,23 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
     };
     const body = Buffer.alloc(1_100_000);
     assert.equal((await request(gateway, '/pre', {}, { method: 'POST', body })).status, 413);
+  });
+
+  it('is free again where clients go away in the midst of a body that it asked for', async () => {
+    runner.behaviour = {
+      request: async (call, _conf, ask) => {
+        await ask(question('request-body'));
+        return goOn(call.id);
+      },
+    };
+    for (let i = 0; i < 8; i++) {
+      const asked = runner.requests.length;
+      const client = connect({ host: '127.0.0.1', port: gateway.ports.data });
+      client.write('POST /pre HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc');
+      await until(() => runner.requests.length > asked);
+      client.destroy();
+    }
+    assert.equal((await request(gateway, '/pre', {}, { method: 'POST', body: 'abc' })).body, 'up:abc');
   });
 
   it('puts repeated fields and bytes that are no UTF-8 on the response as they are', async () => {

@@ -106,6 +106,7 @@ export class Forward implements ResponseSink {
     this.#finished = true;
     this.#connection?.destroy();
     this.#releaseEndpoint(true);
+    this.#held?.onError(new GatewayError('CLIENT_CLOSED'));
   }
 
   /** The client takes bytes again. */

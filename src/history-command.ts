@@ -95,7 +95,7 @@ async function openSession(settings: Settings, role: 'admin' | 'viewer'): Promis
   try {
     const where = storeKind(settings);
     // A gateway that is announced is not about to let go of it.
-    const waits = where.kind === 'sqlite' && findAdmin(dataDir) !== undefined ? { busyTimeoutMs: 0 } : {};
+    const waits = where.kind === 'sqlite' && findAdmin(dataDir, 'sqlite') !== undefined ? { busyTimeoutMs: 0 } : {};
     opened = await openStore({ ...where, ...waits }, { onError: report, onWarning: report });
   } catch (error) {
     if (!(error instanceof StoreInUse)) throw error;
@@ -108,7 +108,7 @@ async function openSession(settings: Settings, role: 'admin' | 'viewer'): Promis
 
 function askGateway(settings: Settings, role: 'admin' | 'viewer', notFound: string): AdminSession {
   const { dataDir, admin } = settings;
-  const url = findAdmin(dataDir);
+  const url = findAdmin(dataDir, settings.store === 'memory' ? 'memory' : 'sqlite');
   if (url === undefined) throw new Error(notFound);
   if (!admin.keyRequired) return remoteSession(url, undefined);
   const key = admin.keys.find((one) => one.role === 'admin') ?? admin.keys.find((one) => one.role === role);

@@ -58,7 +58,8 @@ export async function start(options: StartOptions): Promise<number> {
       log.warn('store', { message });
     },
   });
-  forgetAdmin(settings.dataDir);
+  const announced = settings.store === 'memory' || settings.store === 'sqlite' ? settings.store : undefined;
+  if (announced !== undefined) forgetAdmin(settings.dataDir, announced);
   const store = withEncryption(opened, settings, registry, log);
   const { key: madeKey, keys } = adminKeys(settings);
 
@@ -76,6 +77,7 @@ export async function start(options: StartOptions): Promise<number> {
     writeLog,
     load: () => feed.load(),
     plugins: () => pluginFiles?.bundles ?? [],
+    ...(pluginFiles === undefined ? {} : { pluginNames: () => pluginFiles.names, heartbeatMs: 1000 }),
     healthNow: () => monitor.snapshot(),
     onOutcome: (key, label, outcome) => {
       monitor.report(key, label, outcome);
@@ -129,6 +131,7 @@ export async function start(options: StartOptions): Promise<number> {
         registry: { ...registry, attributes: (name) => pluginAttributes(settings, name) },
         publish: (revision) => workers.publish(revision),
         runnerRefusal: async (plugins) => runners?.refusal(plugins),
+        verdicts: workers.verdicts,
         reloadPlugins: () => pluginFiles?.reload() ?? Promise.resolve(),
         keys,
         keyRequired: settings.admin.keyRequired,
@@ -142,10 +145,13 @@ export async function start(options: StartOptions): Promise<number> {
       await admin.listen({ host: listen.ip, port: listen.port }).catch((error: unknown) => {
         throw new Error(listenMessage(listen, error as Error), { cause: error });
       });
-      withdraw = announceAdmin(settings.dataDir, listen.ip, admin.server.address(), log);
+      if (announced !== undefined)
+        withdraw = announceAdmin(settings.dataDir, announced, listen.ip, admin.server.address(), log);
     }
     if (settings.control !== undefined) {
-      servers.push(await serve(createControlServer({ store, workers, monitor, pluginFiles, registry }), settings.control));
+      servers.push(
+        await serve(createControlServer({ store, workers, monitor, pluginFiles, registry }), settings.control),
+      );
     }
     if (settings.status !== undefined) {
       const status = createStatusServer(() => workers.notReady());

@@ -7,7 +7,12 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { PluginLog } from '../plugin/plugin.ts';
 
-const fileName = 'admin.json';
+/** Where the resources are of the gateway that is announced: others may use the directory for something else. */
+export type AnnouncedStore = 'sqlite' | 'memory';
+
+function fileOf(dataDir: string, store: AnnouncedStore): string {
+  return join(dataDir, store === 'sqlite' ? 'admin.json' : 'admin-memory.json');
+}
 
 /**
  * `ip`: as in the settings; `address`: of the server that listens. Returns a function that takes it away again. A directory
@@ -15,12 +20,13 @@ const fileName = 'admin.json';
  */
 export function announceAdmin(
   dataDir: string,
+  store: AnnouncedStore,
   ip: string,
   address: AddressInfo | string | null,
   log: PluginLog,
 ): () => void {
   if (address === null || typeof address === 'string') return () => undefined;
-  const file = join(dataDir, fileName);
+  const file = fileOf(dataDir, store);
   const draft = `${file}.${String(process.pid)}`;
   try {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
@@ -35,14 +41,16 @@ export function announceAdmin(
 }
 
 /** What a predecessor that was killed has left; call it once the store is ours. */
-export function forgetAdmin(dataDir: string): void {
-  rmSync(join(dataDir, fileName), { force: true });
+export function forgetAdmin(dataDir: string, store: AnnouncedStore): void {
+  rmSync(fileOf(dataDir, store), { force: true });
 }
 
 /** `http://127.0.0.1:9180`; undefined: no gateway says so. */
-export function findAdmin(dataDir: string): string | undefined {
+export function findAdmin(dataDir: string, store: AnnouncedStore): string | undefined {
   try {
-    const { url } = JSON.parse(readFileSync(join(dataDir, fileName), 'utf8')) as { url?: unknown };
+    const { url, pid } = JSON.parse(readFileSync(fileOf(dataDir, store), 'utf8')) as { url?: unknown; pid?: unknown };
+    // Of SQLite, its lock says whether the gateway lives; of memory nothing else does.
+    if (store === 'memory') process.kill(Number(pid), 0);
     return typeof url === 'string' ? url : undefined;
   } catch {
     return undefined;

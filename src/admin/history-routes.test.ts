@@ -445,6 +445,16 @@ describe('a rollback', () => {
     assert.equal((await below.list('')).revision, 2);
   });
 
+  test('cannot bring back what a runner of plugins refuses', async (t) => {
+    let refuse = false;
+    const runnerRefusal = (): Promise<string | undefined> => Promise.resolve(refuse ? 'no runner knows it' : undefined);
+    const admin = startAdmin(t, { runnerRefusal });
+    await admin.done('PUT', '/routes/1', route('/a'));
+    await admin.done('PUT', '/routes/1', route('/b'));
+    refuse = true;
+    await refuses(admin, 1, 'routes/1: no runner knows it');
+  });
+
   test('writes no mask in the place of a secret', async (t) => {
     const admin = startAdmin(t);
     // However it got into the store.

@@ -9,7 +9,7 @@ import { checkResource } from '../resources/check.ts';
 import { indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
 import { checkReferences, stillInUse } from '../resources/references.ts';
 import { parseKey } from '../resources/resource-key.ts';
-import type { JsonObject } from '../resources/resource.ts';
+import type { Json, JsonObject } from '../resources/resource.ts';
 import { mapSecrets, mask } from '../resources/secret-fields.ts';
 import { isAtOrUnder } from '../store/history.ts';
 import type { Entry, Store } from '../store/store.ts';
@@ -30,6 +30,8 @@ export interface Surroundings {
   readonly store: Store;
   readonly index: ResourceIndex;
   readonly registry: PluginRegistry;
+  /** Why the runners of plugins refuse a configuration; undefined: they do not. */
+  runnerRefusal?(plugins: Json | undefined): Promise<string | undefined>;
 }
 
 /**
@@ -76,10 +78,11 @@ export async function planRollback(
 
 /** Writes defaults into the resources of the plan. Throws AdminError 400, which names the first that may not be put back. */
 export async function judgeRollback(
-  { index, registry }: Surroundings,
+  surroundings: Surroundings,
   revision: number,
   plan: readonly Restoration[],
 ): Promise<void> {
+  const { index, registry } = surroundings;
   const then = new Map(plan.map(({ key, after }) => [key, after]));
   const exists = (key: string): boolean => (then.has(key) ? then.get(key) !== undefined : index.has(key));
   const owners = new Map<string, string>();
@@ -100,6 +103,8 @@ export async function judgeRollback(
     }
     const invalid = checkResource(kind, after, registry, kind === 'secrets' ? parent : id);
     if (invalid !== undefined) throw refusal(revision, key, invalid);
+    const unrunnable = await surroundings.runnerRefusal?.(after['plugins']);
+    if (unrunnable !== undefined) throw refusal(revision, key, unrunnable);
     if (kind === 'credentials' && !exists(`consumers/${parent ?? ''}`))
       throw refusal(revision, key, 'consumer not found');
     const missing = await checkReferences(kind, after, exists);

@@ -95,7 +95,16 @@ const functions = new FunctionHost({
   log: log.child({ plugin: 'functions' }),
 });
 const verdicts = new VerdictCache(verdictMemory, number);
-const http = createHttpClients({ shared, log, trustedCertificateFile: settings.tls.trustedCertificateFile });
+const http = createHttpClients({
+  shared,
+  log,
+  trustedCertificateFile: settings.tls.trustedCertificateFile,
+  addressesOf: async (name) => {
+    const resolved = resolver.name(name);
+    await resolver.ensure(resolved);
+    return resolved.addresses;
+  },
+});
 
 // Loaded where there is one, and only then.
 const runners: WorkerRunners =

@@ -9,11 +9,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { Call } from '../../src/plugin/http-client/call.ts';
+import { createHttpClients } from '../../src/plugin/http-client/client.ts';
 import { Connections } from '../../src/plugin/http-client/connections.ts';
 import { Identity } from '../../src/plugin/http-client/identity.ts';
 import { checkOptions } from '../../src/plugin/http-client/options.ts';
 import { checkRequest } from '../../src/plugin/http-client/outgoing.ts';
 import type { HttpClientOptions, HttpResponse } from '../../src/plugin/http-client/index.ts';
+import { ResourcePool } from '../../src/plugin/shared-resources.ts';
 import type { Certificate } from '../certificates.ts';
 import { until } from '../until.ts';
 import { createCertificates, createKit, failure, listen, startOpenssl, startTls } from './http-client.fixture.ts';
@@ -196,6 +198,41 @@ for (const [alert, words] of [
 test('an alert that is not about certificates is not told as if it were', async (t) => {
   const message = await failure(get(t, await startRefusing(t, 80), as(one)), 'TLS_FAILED');
   assert.match(message, /alert 80/);
+});
+
+test('names are resolved by the gateway’s resolver, and verified', async (t) => {
+  const own = await serverRoot.issue({ names: ['inner.example'] });
+  const { port, requests } = await startTls(t, own);
+  const log = { error: () => undefined, warn: () => undefined, info: () => undefined };
+  const client = createHttpClients({
+    shared: new ResourcePool(),
+    log,
+    addressesOf: async (name) => (name === 'nowhere.example' ? [] : ['127.0.0.1']),
+  }).client(trusting);
+  t.after(() => client.close());
+  await client.request({ url: `https://inner.example:${port}` });
+  assert.equal(requests[0]?.serverName, 'inner.example');
+  await failure(client.request({ url: `https://other.example:${port}` }), 'NAME_MISMATCH');
+  await failure(client.request({ url: `https://nowhere.example:${port}` }), 'NAME_NOT_RESOLVED');
+});
+
+test('where a client names no CA, those of ssl_trusted_certificate are trusted', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'gatewright-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const file = join(directory, 'ca.pem');
+  await writeFile(file, serverRoot.cert);
+  const { url } = await startTls(t, server);
+  const log = { error: () => undefined, warn: () => undefined, info: () => undefined };
+  const http = createHttpClients({ shared: new ResourcePool(), log, trustedCertificateFile: file });
+  for (const [options, code] of [
+    [{}, undefined],
+    [{ ssl_ca: clientRoot.cert }, 'CA_NOT_TRUSTED'],
+  ] as const) {
+    const client = http.client(options);
+    t.after(() => client.close());
+    if (code === undefined) assert.equal((await client.request({ url })).status, 200);
+    else await failure(client.request({ url }), code);
+  }
 });
 
 test('a server that does not speak TLS', async (t) => {

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { PluginLog } from '../plugin.ts';
 import type { Shared, SharedResources } from '../shared-resources.ts';
 import { Call } from './call.ts';
+import { type AddressesOf, lookupBy } from './connect.ts';
 import { Connections } from './connections.ts';
 import type { HttpClient, HttpClients, HttpRequest, HttpResponse } from './http-client.ts';
 import { HttpClientError } from './http-client-error.ts';
@@ -20,19 +21,23 @@ export interface HttpClientsOptions {
   readonly log: PluginLog;
   /** PEM file of the authorities where a client names none; undefined: the system's. */
   readonly trustedCertificateFile?: string | undefined;
+  /** The gateway's resolver; undefined: the system's. None: the name has no address. */
+  readonly addressesOf?: AddressesOf | undefined;
 }
 
-export function createHttpClients({ shared, log, trustedCertificateFile }: HttpClientsOptions): HttpClients {
+export function createHttpClients(options: HttpClientsOptions): HttpClients {
+  const { shared, log, trustedCertificateFile, addressesOf } = options;
+  const lookup = addressesOf === undefined ? undefined : lookupBy(addressesOf);
   const authorities: PemSource | undefined =
     trustedCertificateFile === undefined
       ? undefined
       : { name: `ssl_trusted_certificate (${trustedCertificateFile})`, kind: 'file', value: trustedCertificateFile };
   return {
-    client: (options = {}) => {
-      const checked = checkOptions(options);
+    client: (clientOptions = {}) => {
+      const checked = checkOptions(clientOptions);
       return new PooledClient(checked, () =>
         shared.acquire(`http-client ${poolName(checked)}`, () => {
-          const value = new Connections(new Identity(checked, authorities, log), checked);
+          const value = new Connections(new Identity(checked, authorities, log), checked, lookup);
           return {
             value,
             close: () => {

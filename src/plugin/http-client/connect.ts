@@ -1,5 +1,5 @@
 /** Opens one connection, TLS included, within its time. */
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, isIP, type LookupFunction, type Socket } from 'node:net';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { HttpClientError } from './http-client-error.ts';
 import type { TlsContext } from './identity.ts';
@@ -12,6 +12,27 @@ export interface ConnectTarget {
   /** undefined: no TLS. */
   readonly context: TlsContext | undefined;
   readonly timeoutMs: number;
+  /** undefined: the system's. */
+  readonly lookup: LookupFunction | undefined;
+}
+
+export type AddressesOf = (name: string) => Promise<readonly string[]>;
+
+export function lookupBy(addressesOf: AddressesOf): LookupFunction {
+  return (name, { all }, done) => {
+    addressesOf(name).then(
+      (addresses) => {
+        const found = addresses.map((address) => ({ address, family: isIP(address) }));
+        const [first] = found;
+        if (first === undefined) done(Object.assign(new Error('no address'), { code: 'ENOTFOUND' }), '');
+        else if (all === true) done(null, found);
+        else done(null, first.address, first.family);
+      },
+      (error: unknown) => {
+        done(error as Error, '');
+      },
+    );
+  };
 }
 
 /**
@@ -19,12 +40,15 @@ export interface ConnectTarget {
  * attempt without a call.
  */
 export function connect(
-  { host, port, context, timeoutMs }: ConnectTarget,
+  { host, port, context, timeoutMs, lookup }: ConnectTarget,
   done: (error: HttpClientError | undefined, socket: Socket, connected: Connected) => void,
 ): Socket {
   const server = `${host.includes(':') ? `[${host}]` : host}:${port}`;
   const connected: Connected = { server, context, asked: false, error: undefined };
-  const socket = context === undefined ? connectTcp({ host, port }) : secure(context, host, port);
+  const socket =
+    context === undefined
+      ? connectTcp({ host, port, ...(lookup === undefined ? {} : { lookup }) })
+      : secure(context, host, port, lookup);
   const look = (): void => {
     if (socket instanceof TLSSocket) connected.asked ||= askedForCertificate(socket);
   };
@@ -60,10 +84,11 @@ export function connect(
   return socket;
 }
 
-function secure(context: TlsContext, host: string, port: number): TLSSocket {
+function secure(context: TlsContext, host: string, port: number, lookup: LookupFunction | undefined): TLSSocket {
   return connectTls({
     host,
     port,
+    ...(lookup === undefined ? {} : { lookup }),
     servername: context.serverName ?? (isIP(host) === 0 ? host : ''),
     secureContext: context.secure,
     rejectUnauthorized: context.verify,

@@ -5,7 +5,7 @@
  *   take ──idle──▶ in use ──give back──▶ idle ──time, closed by the server, no room, identity changed──▶ closed
  *     └──new───────▲
  */
-import type { Socket } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import type { Client } from 'undici';
 import { connect } from './connect.ts';
 import type { HttpClientError } from './http-client-error.ts';
@@ -34,14 +34,16 @@ const maxOrigins = 256;
 export class Connections {
   readonly #identity: Pick<Identity, 'current' | 'latest'>;
   readonly #options: ConnectionsOptions;
+  readonly #lookup: LookupFunction | undefined;
   readonly #idle = new Map<string, Connection[]>();
   /** The identity that idle connections were opened under. */
   #context: TlsContext | undefined;
   #closed = false;
 
-  constructor(identity: Pick<Identity, 'current' | 'latest'>, options: ConnectionsOptions) {
+  constructor(identity: Pick<Identity, 'current' | 'latest'>, options: ConnectionsOptions, lookup?: LookupFunction) {
     this.#identity = identity;
     this.#options = options;
+    this.#lookup = lookup;
   }
 
   /** For one request, to be given back or destroyed. `fresh`: none that is idle. Rejects with HttpClientError CERTIFICATE_UNUSABLE. */
@@ -122,15 +124,18 @@ export class Connections {
       connect: ({ hostname, port }, callback) => {
         connection.reused = false;
         connection.connected = undefined;
-        const target = { host: hostname, port: Number(port) || (context === undefined ? 80 : 443), context, timeoutMs };
-        socket = connect(target, (error, opened, connected) => {
-          if (error !== undefined) {
-            callback(error, null);
-            return;
-          }
-          connection.connected = connected;
-          callback(null, opened);
-        });
+        const toPort = Number(port) || (context === undefined ? 80 : 443);
+        socket = connect(
+          { host: hostname, port: toPort, context, timeoutMs, lookup: this.#lookup },
+          (error, opened, connected) => {
+            if (error !== undefined) {
+              callback(error, null);
+              return;
+            }
+            connection.connected = connected;
+            callback(null, opened);
+          },
+        );
       },
       keepAliveTimeout: keepAliveTimeoutMs,
       keepAliveMaxTimeout: keepAliveTimeoutMs,

@@ -20,6 +20,9 @@ test('secrets are masked in every answer, for every role', async (t) => {
     await admin.done('GET', '/consumers/jack', undefined, viewer),
     await admin.done('GET', '/consumers/jack/credentials', undefined, viewer),
     await admin.done('PUT', '/secrets/vault/1', { uri: 'http://127.0.0.1:1', prefix: 'p', token: `${key}3` }),
+    await admin.done('PUT', '/secrets/gcp/1', {
+      auth_config: { client_email: 'a@b', private_key: certificateKey, project_id: 'p' },
+    }),
     await admin.done('GET', '/secrets'),
     await admin.done('PUT', '/ssls/1', { sni: 'gatewright.test', cert: certificate, key: certificateKey }),
     await admin.done('GET', '/ssls/1'),
@@ -28,7 +31,7 @@ test('secrets are masked in every answer, for every role', async (t) => {
   assert.ok(!text.includes(key));
   assert.ok(!text.includes('PRIVATE KEY'));
   assert.equal(answers[2]?.body.value.plugins['key-auth'].key, mask);
-  assert.equal(answers[9]?.body.value.key, mask);
+  assert.equal(answers[10]?.body.value.key, mask);
 });
 
 test('a key with the role admin gets them by asking, a viewer does not', async (t) => {

@@ -8,6 +8,8 @@ export interface ManagerRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly timeoutMs: number;
+  /** false: any certificate will do. */
+  readonly verify?: boolean;
 }
 
 export interface ManagerAnswer {
@@ -32,13 +34,23 @@ export class SecretSourceError extends Error {
 }
 
 /** Rejects with SecretSourceError where no whole answer comes. */
-export function fetchJson({ url, method, headers, body, timeoutMs }: ManagerRequest): Promise<ManagerAnswer> {
+export function fetchJson({
+  url,
+  method,
+  headers,
+  body,
+  timeoutMs,
+  verify = true,
+}: ManagerRequest): Promise<ManagerAnswer> {
   return new Promise((resolve, reject) => {
     const fail = (error: Error): void => {
       reject(new SecretSourceError(`${url.origin} cannot be asked: ${reasonOf(error)}`));
     };
-    const send = url.protocol === 'https:' ? requestHttps : requestHttp;
-    const request = send(url, { method, headers, agent: false, signal: AbortSignal.timeout(timeoutMs) });
+    const options = { method, headers, agent: false as const, signal: AbortSignal.timeout(timeoutMs) };
+    const request =
+      url.protocol === 'https:'
+        ? requestHttps(url, { ...options, rejectUnauthorized: verify })
+        : requestHttp(url, options);
     request.on('error', fail);
     request.on('response', (response: IncomingMessage) => {
       const chunks: Buffer[] = [];

@@ -1,9 +1,12 @@
 /**
- * A server that answers as Vault and AWS Secrets Manager document their answers, for tests: a real socket, values that a test
+ * A server that answers as Vault, AWS and Google Cloud document their answers, for tests: a real socket, values that a test
  * changes, and a switch that takes it away.
  * Vault: https://developer.hashicorp.com/vault/api-docs/secret/kv/kv-v1#sample-response and kv-v2#sample-response-1.
  * AWS: https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html#API_GetSecretValue_Examples.
+ * Google: https://developers.google.com/identity/protocols/oauth2/service-account#httprest and
+ * https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets.versions/access.
  */
+import { createVerify, type KeyObject } from 'node:crypto';
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import type { AddressInfo } from 'node:net';
@@ -25,6 +28,10 @@ export interface TestManager {
   readonly kv2: Map<string, Record<string, unknown> | null>;
   /** AWS: SecretId → SecretString. */
   readonly aws: Map<string, string>;
+  /** Google: resource name (`projects/p/secrets/s`) → the latest version's text. */
+  readonly gcp: Map<string, string>;
+  /** Of the service account that may ask. */
+  gcpAccount: KeyObject | undefined;
   readonly token: string;
   /** Answers this status to everything; undefined: works. */
   broken: number | undefined;
@@ -41,6 +48,8 @@ export async function startManager(t: TestContext): Promise<TestManager> {
     kv1: new Map(),
     kv2: new Map(),
     aws: new Map(),
+    gcp: new Map(),
+    gcpAccount: undefined,
     token: 'hvs.test-token',
     broken: undefined,
     gate: undefined,
@@ -65,6 +74,8 @@ async function answer(manager: TestManager, request: IncomingMessage, response: 
   };
   if (manager.broken !== undefined) send(manager.broken, { errors: ['Vault is sealed'] });
   else if (request.headers['x-amz-target'] === 'secretsmanager.GetSecretValue') answerAws(manager, body, send);
+  else if (path === '/token') answerToken(manager, body, send);
+  else if (path.startsWith('/v1/projects/')) answerGcp(manager, path, request.headers.authorization, send);
   else if (request.headers['x-vault-token'] !== manager.token) send(403, { errors: ['permission denied'] });
   else answerVault(manager, path.replace(/^\/v1\//, ''), send);
 }
@@ -97,4 +108,36 @@ function answerAws(manager: TestManager, body: string, send: (status: number, va
     VersionId: 'EXAMPLE1-90ab-cdef-fedc-ba987SECRET1',
     VersionStages: ['AWSCURRENT'],
   });
+}
+
+function answerToken(manager: TestManager, body: string, send: (status: number, value: unknown) => void): void {
+  const form = new URLSearchParams(body);
+  const [header = '', claims = '', signature = ''] = (form.get('assertion') ?? '').split('.');
+  const { aud, scope } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as Record<string, string>;
+  const signed =
+    manager.gcpAccount !== undefined &&
+    createVerify('sha256').update(`${header}.${claims}`).verify(manager.gcpAccount, signature, 'base64url');
+  const granted =
+    form.get('grant_type') === 'urn:ietf:params:oauth:grant-type:jwt-bearer' && aud === `${manager.url}/token`;
+  if (!signed || !granted || scope === undefined)
+    send(400, { error: 'invalid_grant', error_description: 'Invalid JWT Signature.' });
+  else send(200, { access_token: manager.token, scope, token_type: 'Bearer', expires_in: 3600 });
+}
+
+function answerGcp(
+  manager: TestManager,
+  path: string,
+  authorization: string | undefined,
+  send: (status: number, value: unknown) => void,
+): void {
+  const name = /^\/v1\/(projects\/[^/]+\/secrets\/[^/]+)\/versions\/latest:access$/.exec(path)?.[1] ?? '';
+  const value = manager.gcp.get(name);
+  if (authorization !== `Bearer ${manager.token}`)
+    send(401, { error: { code: 401, message: 'Request had invalid credentials.', status: 'UNAUTHENTICATED' } });
+  else if (value === undefined)
+    send(404, { error: { code: 404, message: `Secret [${name}] not found.`, status: 'NOT_FOUND' } });
+  else {
+    const data = Buffer.from(value).toString('base64');
+    send(200, { name: `${name}/versions/1`, payload: { data, dataCrc32c: '1' } });
+  }
 }

@@ -8,6 +8,7 @@
  *                       ↘ gone: no value, asked again sooner
  */
 import { readAws } from './aws.ts';
+import { readGcp } from './gcp.ts';
 import { isObject, SecretSourceError } from './fetch-json.ts';
 import { parseReference, type Reference } from './reference.ts';
 import { readVault } from './vault.ts';
@@ -52,6 +53,7 @@ interface Source {
 const readers: ReadonlyMap<string, ReadSecret> = new Map([
   ['vault', readVault],
   ['aws', readAws],
+  ['gcp', readGcp],
 ]);
 
 /** Requests under way at once, so that a start with a thousand secrets does not flood a manager. */
@@ -235,18 +237,7 @@ export class Secrets {
     const kind = manager.slice(0, manager.indexOf('/'));
     const read = readers.get(kind);
     if (read === undefined) throw new SecretSourceError(`secrets of ${kind} cannot be read`, true);
-    const resolved: Record<string, unknown> = {};
-    for (const [name, value] of Object.entries(config)) {
-      const reference = typeof value === 'string' ? parseReference(value) : undefined;
-      if (reference === undefined) {
-        resolved[name] = value;
-        continue;
-      }
-      const found = reference.manager === undefined ? lookUpVariable(reference, this.#options.env) : undefined;
-      if (found === undefined || !('value' in found))
-        throw new SecretSourceError(`${name} of secrets/${manager} refers to what is not in the environment`);
-      resolved[name] = found.value;
-    }
+    const resolved = this.#withVariables(config, manager);
     await this.#readSlot();
     try {
       return await read(resolved, path);
@@ -254,6 +245,23 @@ export class Secrets {
       this.#reads--;
       this.#waitingReads.shift()?.();
     }
+  }
+
+  /** A manager's own fields, also those within others, may refer to the environment. */
+  #withVariables(config: Readonly<Record<string, unknown>>, manager: string): Record<string, unknown> {
+    const resolved: Record<string, unknown> = {};
+    for (const [name, value] of Object.entries(config)) {
+      const reference = typeof value === 'string' ? parseReference(value) : undefined;
+      if (reference === undefined) {
+        resolved[name] = isObject(value) ? this.#withVariables(value, manager) : value;
+        continue;
+      }
+      const found = reference.manager === undefined ? lookUpVariable(reference, this.#options.env) : undefined;
+      if (found === undefined || !('value' in found))
+        throw new SecretSourceError(`${name} of secrets/${manager} refers to what is not in the environment`);
+      resolved[name] = found.value;
+    }
+    return resolved;
   }
 
   async #readSlot(): Promise<void> {

@@ -4,7 +4,7 @@
  * Invariant: equal files give an equal fingerprint in every worker; a file that changed gives another.
  */
 import { createHash } from 'node:crypto';
-import { readdirSync, statSync, type BigIntStats } from 'node:fs';
+import { existsSync, readdirSync, statSync, type BigIntStats } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { latestVersion, type FunctionReference } from '../plugin/functions.ts';
@@ -38,7 +38,7 @@ export class FunctionDirectory {
   follow(changed: () => void): () => void {
     if (this.#listeners.size === 0) {
       this.#take(lookSync(this.#root));
-      this.#timer = setInterval(() => void this.#look(), intervalMs);
+      this.#timer = setInterval(() => void this.#lookAgain(), intervalMs);
       this.#timer.unref();
     }
     this.#listeners.add(changed);
@@ -51,19 +51,29 @@ export class FunctionDirectory {
   /** Absolute path of a version: `NAMESPACE/NAME.ts` for $LATEST, `NAMESPACE/NAME@QUALIFIER.ts` for the others. */
   find({ namespace, name, qualifier }: FunctionReference): string | undefined {
     const stem = path.join(namespace, qualifier === latestVersion ? name : `${name}@${qualifier}`);
+    // A file that was put there just now is found at once.
+    if (!this.#has(stem) && extensions.some((extension) => existsSync(path.join(this.#root, stem + extension))))
+      this.#look(lookSync(this.#root));
     const found = extensions.find((extension) => this.#files.has(stem + extension));
     return found === undefined ? undefined : path.join(this.#root, stem + found);
   }
 
-  async #look(): Promise<void> {
+  #has(stem: string): boolean {
+    return extensions.some((extension) => this.#files.has(stem + extension));
+  }
+
+  async #lookAgain(): Promise<void> {
     if (this.#looking) return;
     this.#looking = true;
     try {
-      if (!this.#take(await look(this.#root))) return;
+      this.#look(await look(this.#root));
     } finally {
       this.#looking = false;
     }
-    for (const changed of this.#listeners) changed();
+  }
+
+  #look(found: ReadonlyMap<string, string>): void {
+    if (this.#take(found)) for (const changed of this.#listeners) changed();
   }
 
   #take(found: ReadonlyMap<string, string>): boolean {

@@ -264,3 +264,13 @@ test('names that lead elsewhere are refused', () => {
     }, /func_qualifier/);
   }
 });
+
+test('a file that is put there while others run is found at once', async (t) => {
+  const { write, get } = kit(t);
+  write('ns/one.ts', `export default () => 1;`);
+  assert.equal(await get('one').call(event, 5000), '1');
+  const handle = get('two');
+  await assert.rejects(handle.call(event, 5000), failing('missing'));
+  write('ns/two.ts', `export default () => 2;`);
+  assert.equal(await handle.call(event, 5000), '2');
+});

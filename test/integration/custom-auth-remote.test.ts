@@ -5,12 +5,15 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, RequestListener, Server as PlainServer, ServerResponse } from 'node:http';
 import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { createCertificate, type Certificate } from '../certificates.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request, type TextResponse } from '../request.ts';
 import { awsKeys, startCloud, tencentKeys, type TestCloud } from '../services/cloud.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
+
+/** JSON that an assertion looks into. */
+type Parsed = ReturnType<typeof JSON.parse>;
 
 const base = { cache_time: 0, endpoint_timeout: 5, is_send_body: false };
 
@@ -22,9 +25,9 @@ describe('custom-auth with functions that are elsewhere', () => {
   let plain: PlainServer;
   let own: Certificate;
   let client: Certificate;
-  const asked: { path: string; headers: IncomingMessage['headers']; event: Record<string, any>; peer: string }[] = [];
+  const asked: { path: string; headers: IncomingMessage['headers']; event: Parsed; peer: string }[] = [];
   /** The function, by the URL's path. */
-  const answer = (path: string, event: Record<string, any>, response: ServerResponse): void => {
+  const answer = (path: string, event: Parsed, response: ServerResponse): void => {
     switch (path) {
       case '/hang':
         return;
@@ -39,15 +42,15 @@ describe('custom-auth with functions that are elsewhere', () => {
         break;
       default:
         if (path.startsWith('/status/')) response.writeHead(Number(path.slice(8))).end('{"api-auth":true}');
-        else response.end(JSON.stringify({ 'api-auth': event['headers']['token'] === 'good' }));
+        else response.end(JSON.stringify({ 'api-auth': event.headers.token === 'good' }));
     }
   };
   const listener: RequestListener = (incoming, response) => {
     const pieces: Buffer[] = [];
     incoming.on('data', (piece: Buffer) => pieces.push(piece));
     incoming.on('end', () => {
-      const event = JSON.parse(Buffer.concat(pieces).toString()) as Record<string, any>;
-      const peer = (incoming.socket as TLSSocket).getPeerCertificate?.()?.subject?.CN;
+      const event = JSON.parse(Buffer.concat(pieces).toString());
+      const peer = incoming.socket instanceof TLSSocket ? incoming.socket.getPeerCertificate().subject.CN : undefined;
       asked.push({ path: incoming.url ?? '', headers: incoming.headers, event, peer: String(peer) });
       answer(incoming.url ?? '', event, response);
     });
@@ -163,9 +166,9 @@ describe('custom-auth with functions that are elsewhere', () => {
     const right = { ...where, secret_id: tencentKeys.id, secret_key: tencentKeys.key };
     const path = await route({ ...named, function: right });
     assert.equal((await get(`${path}?q=1`, { token: 'good' })).status, 200);
-    const { event, ...invoked } = cloud.invocations.at(-1) ?? { event: {} };
+    const { event = {}, ...invoked } = cloud.invocations.at(-1) ?? {};
     assert.deepEqual(invoked, { name: 'verify', namespace: 'ns', qualifier: '$LATEST' });
-    assert.equal(event['queryString']['q'], '1');
+    assert.equal(event.queryString.q, '1');
     assert.equal((await get(path, { token: 'bad' })).status, 401);
     assert.equal((await get(path, { token: 'throws' })).status, 503);
     assert.deepEqual(cloud.refusals, []);

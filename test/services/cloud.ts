@@ -6,11 +6,14 @@ import { createHash, createHmac } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import { once } from 'node:events';
 
+export /** JSON that an assertion looks into. */
+type Parsed = ReturnType<typeof JSON.parse>;
+
 export interface Invocation {
   readonly name: string;
   readonly namespace: string | undefined;
   readonly qualifier: string;
-  readonly event: Record<string, any>;
+  readonly event: Parsed;
 }
 
 export interface TestCloud extends AsyncDisposable {
@@ -44,7 +47,7 @@ export async function startCloud(): Promise<TestCloud> {
       }
       const invocation = tencent ? readTencent(body) : readAws(request, body);
       invocations.push(invocation);
-      const token = invocation.event['headers']['token'] as string | undefined;
+      const token = invocation.event.headers.token as string | undefined;
       const answer = JSON.stringify({ statusCode: 200, body: JSON.stringify({ 'api-auth': token === 'good' }) });
       if (tencent) {
         const result = token === 'throws' ? { InvokeResult: 1, ErrMsg: 'no' } : { InvokeResult: 0, RetMsg: answer };
@@ -116,7 +119,7 @@ function readTencent(body: string): Invocation {
     name: FunctionName ?? '',
     namespace: Namespace,
     qualifier: Qualifier ?? '',
-    event: JSON.parse(ClientContext ?? '') as Record<string, any>,
+    event: JSON.parse(ClientContext ?? ''),
   };
 }
 
@@ -128,6 +131,6 @@ function readAws(request: IncomingMessage, body: string): Invocation {
     name: decodeURIComponent(name),
     namespace: undefined,
     qualifier: url.searchParams.get('Qualifier') ?? '',
-    event: JSON.parse(body) as Record<string, any>,
+    event: JSON.parse(body),
   };
 }

@@ -10,7 +10,7 @@ import { findAdmin } from './history/admin-address.ts';
 import { parseHistoryArguments, parseRollbackArguments, type CommonArguments } from './history/arguments.ts';
 import { renderCommit, renderHistory, renderRollback } from './history/render.ts';
 import { localSession, remoteSession, type AdminSession, type Answer } from './history/session.ts';
-import { load, registryOf, storeKind, withEncryption } from './main.ts';
+import { load, openPluginFiles, registryOf, storeKind, withEncryption } from './main.ts';
 import { createLogger } from './observability/error-log.ts';
 import { ensureAdminKey } from './settings/admin-key.ts';
 import type { Settings } from './settings/settings.ts';
@@ -102,6 +102,12 @@ async function openSession(settings: Settings, role: 'admin' | 'viewer'): Promis
     return askGateway(settings, role, `${dataDir} is in use, and no Admin API is announced there: is it switched off?`);
   }
   const registry = registryOf(settings, log);
+  // Read once: what is rolled back is judged by the plugins that the gateway will have.
+  const pluginFiles = await openPluginFiles(settings, registry, log).catch(async (error: unknown) => {
+    await opened.close();
+    throw error;
+  });
+  pluginFiles?.close();
   const attributes = (name: string): Readonly<Record<string, unknown>> => pluginAttributes(settings, name);
   return localSession(withEncryption(opened, settings, registry, log), { ...registry, attributes }, version);
 }

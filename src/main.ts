@@ -258,7 +258,7 @@ export function registryOf(settings: Settings, log: Logger): ChangingRegistry {
 }
 
 /** The user's own plugins, loaded; undefined where the settings name no directory of them. */
-async function openPluginFiles(
+export async function openPluginFiles(
   settings: Settings,
   registry: ChangingRegistry,
   log: Logger,

@@ -17,6 +17,7 @@ export type ToWorker =
     }
   /** Of what a plugin asked for; undefined: it cannot be resolved. */
   | { readonly type: 'secret'; readonly id: number; readonly value: string | undefined }
+  | { readonly type: 'ping' }
   | { readonly type: 'listen' }
   | { readonly type: 'health'; readonly message: HealthMessage }
   | { readonly type: 'metrics'; readonly id: number }
@@ -35,6 +36,7 @@ export type FromWorker =
   | { readonly type: 'applied'; readonly revision: number; readonly errors: readonly SnapshotError[] }
   | { readonly type: 'plugins-loaded'; readonly id: number; readonly errors: readonly SnapshotError[] }
   | { readonly type: 'secret'; readonly id: number; readonly reference: string }
+  | { readonly type: 'pong' }
   | { readonly type: 'listening' }
   | { readonly type: 'listen-failed'; readonly setting: string; readonly message: string }
   | { readonly type: 'metrics'; readonly id: number; readonly metrics: MetricsSnapshot }

@@ -47,9 +47,11 @@ const lastFlushMs = 700;
 
 const port = parentPort;
 if (port === null) throw new Error('worker.ts runs as a worker thread');
-const { settings, number, counterMemory, verdictMemory, runnerPaths } = workerData as {
+const { settings, number, running, counterMemory, verdictMemory, runnerPaths } = workerData as {
   settings: Settings;
   number: number;
+  /** Which plugin's file runs: for the control plane, where this thread does not answer. */
+  running: Int32Array;
   counterMemory: CounterMemory;
   verdictMemory: SharedArrayBuffer;
   /** Sockets of the runners that run, by name. */
@@ -148,7 +150,7 @@ const pluginDeps = (
 
 const snapshot = new Snapshot({
   routerMode: settings.router,
-  plugins: { find: (name) => registry.get(name), deps: pluginDeps },
+  plugins: { find: (name) => registry.get(name), deps: pluginDeps, running },
   credentials,
   metadata,
   target: { resolver, health, compileVariable },
@@ -298,6 +300,9 @@ function handle(message: Exclude<ToWorker, { type: 'plugins' }>): void {
       break;
     case 'secret':
       secretAsks.answered(message.id, message.value);
+      break;
+    case 'ping':
+      send({ type: 'pong' });
       break;
     case 'health':
       health.apply(message.message);

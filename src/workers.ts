@@ -14,6 +14,7 @@ import { createCounterMemory, releaseWorker, type CounterMemory } from './plugin
 import { createVerdictMemory, VerdictControl } from './plugin/verdict-cache/verdict-cache.ts';
 import type { PassiveOutcome } from './proxy/upstream/health/health-monitor.ts';
 import type { Settings } from './settings/settings.ts';
+import { markedPlugin } from './snapshot/running-mark.ts';
 import type { SnapshotChange, SnapshotError } from './snapshot/snapshot.ts';
 
 export interface WorkersOptions {
@@ -22,8 +23,12 @@ export interface WorkersOptions {
   readonly writeLog: (line: string) => void;
   /** Everything as of now, for a worker that starts, in pieces of one revision. */
   readonly load: () => AsyncIterable<{ revision: number; changes: SnapshotChange[] }>;
+  /** Asks each worker this often whether it still answers; undefined: it shows at the next message. */
+  readonly heartbeatMs?: number;
   /** Plugin files as of now, for a worker that starts. */
   readonly plugins?: () => readonly PluginBundle[];
+  /** Names of the plugins of files, for the log. */
+  readonly pluginNames?: () => Iterable<string>;
   readonly healthNow: () => readonly HealthMessage[];
   readonly onOutcome: (key: string, label: string, outcome: PassiveOutcome) => void;
   /** The value behind a reference to a secret that a plugin asks for; undefined: there is none. */
@@ -40,6 +45,8 @@ export interface WorkersOptions {
 interface Handle {
   readonly thread: Worker;
   readonly number: number;
+  /** Where it marks which plugin's file runs. */
+  readonly running: Int32Array;
   /** Revision it serves; -1 before the first configuration. */
   applied: number;
   listening: boolean;
@@ -67,6 +74,7 @@ export class Workers {
   readonly #runnerPaths = new Map<string, string>();
   readonly verdicts: VerdictControl;
   readonly #handles = new Set<Handle>();
+  readonly #heartbeat: NodeJS.Timeout | undefined;
   readonly #waiting = new Set<{ revision: number; resolve: () => void }>();
   readonly #replies = new Map<number, (message: FromWorker) => void>();
   #nextId = 1;
@@ -77,6 +85,10 @@ export class Workers {
   constructor(options: WorkersOptions) {
     this.#options = options;
     this.#counterMemory = createCounterMemory(options.settings.workers);
+    if (options.heartbeatMs !== undefined)
+      this.#heartbeat = setInterval(() => {
+        for (const handle of this.#handles) if (handle.owed === 0) this.#expect(handle, { type: 'ping' });
+      }, options.heartbeatMs).unref();
     this.#verdictMemory = createVerdictMemory(options.settings.verdictBytes);
     this.verdicts = new VerdictControl(this.#verdictMemory);
   }
@@ -184,6 +196,7 @@ export class Workers {
   /** Resolves when all have finished what was in flight, or the time is over. */
   async stop(): Promise<void> {
     this.#stopping = true;
+    clearInterval(this.#heartbeat);
     const timeoutMs = this.#options.settings.shutdownTimeoutMs;
     await Promise.all(
       [...this.#handles].map(
@@ -202,10 +215,12 @@ export class Workers {
 
   async #spawn(number: number): Promise<void> {
     const { settings, log } = this.#options;
+    const running = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
     const thread = new Worker(this.#options.entry ?? defaultEntry, {
       workerData: {
         settings,
         number,
+        running,
         counterMemory: this.#counterMemory,
         verdictMemory: this.#verdictMemory,
         runnerPaths: this.#runnerPaths,
@@ -216,6 +231,7 @@ export class Workers {
     const handle: Handle = {
       thread,
       number,
+      running,
       applied: -1,
       listening: false,
       onPiece: undefined,
@@ -293,6 +309,9 @@ export class Workers {
       case 'log':
         this.#options.writeLog(message.line);
         break;
+      case 'pong':
+        this.#answered(handle);
+        break;
       case 'metrics':
       case 'explained':
       case 'plugins-loaded':
@@ -358,7 +377,8 @@ export class Workers {
   /** A worker that is stuck can neither serve nor be told anything: its connections are lost already. */
   #awaitAnswer(handle: Handle): void {
     handle.patience = setTimeout(() => {
-      this.#options.log.error('worker does not answer, ending it', { worker: handle.number });
+      const plugin = markedPlugin(handle.running, this.#options.pluginNames?.() ?? []);
+      this.#options.log.error('worker does not answer, ending it', { worker: handle.number, plugin });
       void handle.thread.terminate();
     }, this.#options.answerTimeoutMs ?? answerTimeoutMs);
     handle.patience.unref();

@@ -13,14 +13,35 @@ import { isStandardSchema, withStandardSchemas } from './standard-schema.ts';
 /** Of a plugin that does not say: how long a phase may take. */
 export const defaultTimeoutMs = 10_000;
 
-const phases = ['rewrite', 'access', 'beforeProxy', 'upstreamResponse', 'headerFilter', 'bodyFilter', 'log'];
-const functions = ['compile', 'dispose', 'nested', 'filtersBody', ...phases];
-const schemas = ['schema', 'consumerSchema', 'metadataSchema'];
-const known = [
-  ...['name', 'priority', 'version', 'type', 'credential', 'apis', 'timeoutMs', 'replacesBuiltIn', 'description'],
-  ...schemas,
-  ...functions,
-];
+/** Every member that a plugin may have: functions, schemas, and the rest. */
+const members: Readonly<Record<keyof AnyPlugin, 'function' | 'schema' | 'other'>> = {
+  name: 'other',
+  priority: 'other',
+  version: 'other',
+  type: 'other',
+  decides: 'other',
+  timeoutMs: 'other',
+  replacesBuiltIn: 'other',
+  credential: 'other',
+  apis: 'other',
+  schema: 'schema',
+  consumerSchema: 'schema',
+  metadataSchema: 'schema',
+  nested: 'function',
+  compile: 'function',
+  dispose: 'function',
+  rewrite: 'function',
+  access: 'function',
+  beforeProxy: 'function',
+  upstreamResponse: 'function',
+  headerFilter: 'function',
+  bodyFilter: 'function',
+  filtersBody: 'function',
+  log: 'function',
+};
+const known = Object.keys(members);
+const functions = known.filter((name) => members[name as keyof AnyPlugin] === 'function');
+const schemas = known.filter((name) => members[name as keyof AnyPlugin] === 'schema');
 
 /** What people from APISIX, Kong, Express and Fastify write. */
 const otherNames: Readonly<Record<string, string>> = {
@@ -70,7 +91,7 @@ export function readDefinition(value: unknown): AnyPlugin {
     ...plugin,
     timeoutMs: plugin.timeoutMs ?? defaultTimeoutMs,
     // Without compile, the configuration is the state.
-    compile: 'compile' in plugin ? plugin.compile : (config: unknown) => config,
+    ...('compile' in plugin ? {} : { compile: (config: unknown) => config }),
   });
 }
 

@@ -29,14 +29,14 @@ export function guardPlugin(plugin: AnyPlugin): AnyPlugin {
     }
     return result;
   };
-  const { credential, nested, dispose } = plugin;
+  const { credential } = plugin;
   return {
     ...plugin,
     compile: (config: unknown, deps) => guarded('compile', () => plugin.compile(config, deps) as unknown),
-    ...(dispose === undefined
+    ...(plugin.dispose === undefined
       ? {}
       : { dispose: (state: unknown) => guarded('dispose', () => plugin.dispose?.(state)) }),
-    ...(nested === undefined
+    ...(plugin.nested === undefined
       ? {}
       : { nested: (config: unknown) => guarded('nested', () => [...(plugin.nested?.(config) ?? [])]) }),
     ...(credential === undefined

@@ -3,6 +3,7 @@
  * worker; never on the request path.
  * Invariant: nothing but the caller holds what was loaded; packages are Node.js' own and stay.
  */
+import { setFlagsFromString } from 'node:v8';
 import { compileFunction } from 'node:vm';
 import { PluginFileError, type BundledModule, type PluginBundle } from './bundle.ts';
 import { importPackage } from './package-import.ts';
@@ -79,12 +80,11 @@ async function run(module: BundledModule, exports: Namespace, load: (target: num
   const values = text.imports.map(({ request, imported, line }) =>
     imported === '*' ? of(request) : binding(of(request), imported, text.requests[request]?.specifier ?? '', url, line),
   );
-  const evaluate = compileFunction(
+  const evaluate = compileForgetfully(
     text.body,
     [exportsObject, declareExports, dynamicImport, importMeta, ...text.imports.map(({ local }) => local)],
-    // The body's first line is not the file's.
-    { filename: url, lineOffset: -1 },
-  ) as (...values: unknown[]) => Promise<void>;
+    url,
+  );
   const importLater = async (specifier: unknown): Promise<Namespace> => {
     const request = text.requests.findIndex((one) => one.dynamic && one.specifier === specifier);
     return request < 0 ? importPackage(String(specifier), url) : namespaceOf(request);
@@ -111,4 +111,24 @@ function binding(from: Namespace, name: string, specifier: string, url: string, 
     `${specifier} exports no ${name}; a type is imported with "import type" or "import { type ${name} }"`,
     { file: url, line, column: undefined, source: undefined },
   );
+}
+
+/**
+ * V8 keeps the text and the code of what it compiled, to find it again; nobody asks for an old version of a plugin again, and
+ * each would stay. The flag is the whole process's, and is read when something is compiled.
+ */
+function compileForgetfully(
+  body: string,
+  parameters: readonly string[],
+  url: string,
+): (...values: unknown[]) => Promise<void> {
+  setFlagsFromString('--no-compilation-cache');
+  try {
+    // The body's first line is not the file's.
+    return compileFunction(body, parameters, { filename: url, lineOffset: -1 }) as (
+      ...values: unknown[]
+    ) => Promise<void>;
+  } finally {
+    setFlagsFromString('--compilation-cache');
+  }
 }

@@ -1,6 +1,6 @@
 /**
  * One module of a plugin: ES module source → the body of a function that does the same, so that nothing of Node's module map
- * holds it and an old version is collected when its last request is over (docs/decisions/0005-plugin-files.md).
+ * holds it and an old version is collected when its last request is over (docs/decisions/0007-plugin-files.md).
  * Invariant: what is replaced is replaced in place by text of the same length; every other token keeps its line and column.
  */
 import {
@@ -99,13 +99,13 @@ export function transformModule(source: string): ModuleText {
         break;
       case 'ExportAllDeclaration': {
         const request = requestOf(node, textOf(node.source), false);
-        if (node.exported == null) starExports.push(request);
+        if (!node.exported) starExports.push(request);
         else reexports.push({ request, imported: '*', exported: nameOf(node.exported) });
         drop(node.start, node.end, ';');
         break;
       }
       case 'ExportNamedDeclaration':
-        if (node.declaration != null) {
+        if (node.declaration) {
           drop(node.start, node.declaration.start);
           const { declaration } = node;
           const names =
@@ -114,7 +114,7 @@ export function transformModule(source: string): ModuleText {
               : [declaration.id.name];
           for (const name of names) own.set(name, name);
         } else {
-          const request = node.source == null ? undefined : requestOf(node, textOf(node.source), false);
+          const request = !node.source ? undefined : requestOf(node, textOf(node.source), false);
           for (const { local, exported } of node.specifiers)
             if (request === undefined) own.set(nameOf(exported), nameOf(local));
             else reexports.push({ request, imported: nameOf(local), exported: nameOf(exported) });

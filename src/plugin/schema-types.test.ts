@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { definePlugin } from './plugin.ts';
 import type { ConfigOf, FromSchema, StandardSchema } from './schema-types.ts';
 
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- the compiler's own way to compare two types
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 function same<A, B>(_holds: Same<A, B>): void {
   // Does not compile where it does not hold.
@@ -94,6 +95,7 @@ test('a credential has the type of consumerSchema, and named types go before sch
     compile: (config) => config.a,
     rewrite(state) {
       same<typeof state, number>(true);
+      assert.ok(state);
     },
   });
 });
@@ -104,6 +106,7 @@ test('what is wrong does not compile', () => {
     priority: 1,
     schema: { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] },
     // @ts-expect-error -- a number has no such method
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-call -- as above
     compile: (config) => config.n.toUpperCase() as string,
   });
   definePlugin({

@@ -8,7 +8,9 @@ test('timers end with their owner, none starts after, and what they throw is log
   const note = (message: string): void => void logged.push(message);
   const timers = createTimers({ error: note, warn: note, info: note });
   let ticks = 0;
-  timers.setInterval(() => void ticks++, 10);
+  timers.setInterval(() => {
+    ticks++;
+  }, 10);
   const cancel = timers.setTimeout(() => void (ticks += 100), 5);
   timers.setTimeout(() => Promise.reject(new Error('no')), 5);
   cancel();

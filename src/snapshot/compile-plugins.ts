@@ -9,11 +9,14 @@ import type { CompiledPlugin, Pipeline, Step } from '../proxy/pipeline/compiled.
 import { defaultsOf } from '../resources/defaults.ts';
 import type { Json, PluginConfigs } from '../resources/resource.ts';
 import { withDeadline } from './phase-deadline.ts';
+import { markRunning } from './running-mark.ts';
 
 export interface PluginSource {
   find(name: string): AnyPlugin | undefined;
   /** What plugin `name` at `scope` is given; its timers are ended with its state. */
   deps(name: string, scope: string): PluginDeps;
+  /** Where to mark which plugin with a deadline runs; see running-mark.ts. */
+  readonly running?: Int32Array;
 }
 
 /** With what releases its state. */
@@ -54,13 +57,15 @@ export function compilePlugins(
 }
 
 function bind(
-  plugin: AnyPlugin,
+  found: AnyPlugin,
   config: Record<string, Json>,
   meta: { [key: string]: Json } | undefined,
   scope: string,
   source: PluginSource,
   fromConsumer: boolean,
 ): BoundPlugin {
+  const { running } = source;
+  const plugin = running === undefined || found.timeoutMs === undefined ? found : markRunning(found, running);
   defaultsOf(plugin.schema)(config);
   const deps = source.deps(plugin.name, scope);
   let state: unknown;

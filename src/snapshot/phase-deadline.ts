@@ -28,12 +28,12 @@ function settled(result: PromiseLike<unknown>, what: string, limitMs: number): P
         try {
           resolve(value === undefined ? undefined : replyOf(value, what));
         } catch (error) {
-          reject(error as Error);
+          reject(error);
         }
       },
       (error: unknown) => {
         clearTimeout(timer);
-        reject(error as Error);
+        reject(error);
       },
     );
   });

@@ -22,6 +22,8 @@ export interface GatewayOptions {
   readonly accessLog?: boolean;
   /** sqlite: with the Admin API; the resources are put in the data folder before the start. */
   readonly store?: 'standalone' | 'sqlite';
+  /** Added to the settings. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 export interface RunningGateway extends RunningSystem {
@@ -59,6 +61,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       },
     },
     plugin_attr: { prometheus: { export_addr: { ip: '127.0.0.1', port: metricsPort } } },
+    ...options.settings,
   };
   // JSON is YAML.
   await writeFile(path.join(folder, 'config.yaml'), JSON.stringify(settings, null, 2));

@@ -28,11 +28,22 @@ export function residentBytes(pid: number): number {
   return kilobytes * 1024;
 }
 
+/** '' for a thread that ended since it was listed. */
+function childrenOf(pid: number, thread: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ESRCH')
+      return '';
+    throw error;
+  }
+}
+
 function processTree(pid: number): number[] {
   const tree = [pid];
   for (const member of tree) {
     for (const thread of readdirSync(`/proc/${member}/task`)) {
-      const children = readFileSync(`/proc/${member}/task/${thread}/children`, 'utf8').trim();
+      const children = childrenOf(member, thread);
       if (children !== '') tree.push(...children.split(' ').map(Number));
     }
   }

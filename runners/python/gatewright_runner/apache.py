@@ -1,7 +1,7 @@
 """Lets plugins written for Apache's Python runner load unchanged: the names that they import, bound to ours.
 
-Differences that such a plugin can see: `config` is called once for a configuration, not for each request; the first
-plugin that answers ends the request; `set_method` (which the protocol cannot carry) does not exist.
+Differences that such a plugin can see: `config` is called once for a configuration, and the plugin is one object, not one for each
+request; `set_method` (which the protocol cannot carry) does not exist; a wrong header or status is an exception, not `False`.
 """
 
 from __future__ import annotations

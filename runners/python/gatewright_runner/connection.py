@@ -1,8 +1,7 @@
-"""One connection of the gateway, served by a thread: a frame in, plugins run, a frame out.
+"""One connection of the gateway, handled by one thread at a time: a frame in, plugins run, a frame out.
 
-    read a frame ──▶ PrepareConf ──▶ token or error
-         ▲      └──▶ HTTPReqCall / HTTPRespCall ──▶ plugins ⇄ ExtraInfo ──▶ answer or error
-         └──────────────────────────────────────────────────┘
+    bytes ──▶ whole frame ──▶ PrepareConf ──▶ token or error
+                    └───────▶ HTTPReqCall / HTTPRespCall ──▶ plugins ⇄ ExtraInfo ──▶ answer or error
     anything else, or a frame that cannot be read: an error frame, and the connection is closed
 
 A call that outlives its deadline is answered with an error by `Watchdog`, which closes the connection; whoever claims the
@@ -18,13 +17,17 @@ import socket
 import struct
 import threading
 import time
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from . import log, protocol
 from .configurations import Configurations, Refused
 from .flatbuffer import MalformedFrame
+from .plugin import LoadedPlugin
 from .request import Request
 from .response import Response, UpstreamResponse
+
+if TYPE_CHECKING:
+    from .server import Server
 
 #: A frame that has begun is whole within this; between frames a connection may rest.
 FRAME_TIMEOUT_SECONDS = 10
@@ -32,6 +35,7 @@ FRAME_TIMEOUT_SECONDS = 10
 MAX_CALL_BYTES = 4 << 20
 
 _READ_BYTES = 1 << 16
+HEADER_BYTES = protocol.HEADER_BYTES
 
 
 class DeadlineExceeded(BaseException):
@@ -49,39 +53,73 @@ class Connection:
         configurations: Configurations,
         loop: asyncio.AbstractEventLoop,
         timeout_seconds: float,
+        server: "Server",
     ) -> None:
         seconds = struct.pack("ll", FRAME_TIMEOUT_SECONDS, 0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, seconds)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, seconds)
         self._socket = connection
+        #: The file descriptor, also once it is closed.
+        self.number = connection.fileno()
+        self._server = server
         self._configurations = configurations
         self._loop = loop
         self._timeout = timeout_seconds
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._rest = b""
-        self.thread_id = threading.get_ident()
+        #: time.monotonic() since when a frame is incomplete; 0 where none is.
+        self.incomplete_since = 0.0
+        self.thread_id = 0
         #: time.monotonic() by which the call has to be answered; 0 between calls.
         self.deadline = 0.0
-        #: The plugin that runs, for the log.
-        self.plugin = ""
+        #: The plugin that runs.
+        self.loaded: Optional[LoadedPlugin] = None
         self._abandoned = False
 
-    def serve(self) -> None:
-        """Until the gateway closes, or sends what cannot be read."""
+    def handle(self) -> bool:
+        """Reads what there is and answers what is whole. False where the connection is over."""
+        self.thread_id = threading.get_ident()
         try:
-            while True:
-                data = self._read_frame(resting=True)
-                if data is None:
-                    return
-                self._socket.sendall(self._answer(data))
+            piece = self._socket.recv(_READ_BYTES, socket.MSG_DONTWAIT)
+            if not piece:
+                if self._rest:
+                    raise _Close("half a frame")
+                return False
+            data = self._rest + piece if self._rest else piece
+            while len(data) >= HEADER_BYTES:
+                size = HEADER_BYTES + int.from_bytes(data[1:4], "big")
+                if size > MAX_CALL_BYTES:
+                    self._socket.sendall(protocol.write_error(protocol.BAD_REQUEST))
+                    raise _Close("a frame of %d bytes" % size)
+                if len(data) < size:
+                    break
+                # What a plugin asks for is read after it.
+                self._rest = data[size:]
+                self._socket.sendall(self._answer(data[:size]))
+                data = self._rest
+            self._rest = data
+            self.incomplete_since = time.monotonic() if data else 0.0
+            return True
+        except BlockingIOError:
+            return True
         except _Close as reason:
             log.warn("connection closed: %s" % reason)
         except (OSError, DeadlineExceeded):
             pass  # The gateway went away, or the watchdog closed it and said why.
-        finally:
-            self.deadline = 0.0
-            self._socket.close()
+        return False
+
+    def close(self) -> None:
+        self.deadline = 0.0
+        self._socket.close()
+
+    def shut(self, why: str) -> None:
+        """By the watchdog: ends the connection; its event tells the thread that handles it."""
+        log.warn("connection closed: %s" % why)
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
 
     def abandon(self, now: float) -> bool:
         """By the watchdog: if the call's time is over, answers it with an error and closes. True where it did."""
@@ -112,7 +150,7 @@ class Connection:
             elif kind == protocol.HTTP_RESP_CALL:
                 answer = self._response(data)
             elif kind == protocol.PREPARE_CONF:
-                answer = protocol.write_token(self._configurations.prepare(data[protocol.HEADER_BYTES :]))
+                answer = protocol.write_token(self._configurations.prepare(data[HEADER_BYTES :]))
             else:
                 raise MalformedFrame("frame of type %d" % kind)
         except Refused as refusal:
@@ -125,21 +163,21 @@ class Connection:
         except (_Close, DeadlineExceeded):
             raise
         except BaseException as error:  # a plugin's SystemExit too
-            log.failure("plugin %s" % self.plugin if self.plugin else "a call", error)
+            log.failure("plugin %s" % self.loaded.name if self.loaded else "a call", error)
             answer = protocol.write_error(protocol.SERVICE_UNAVAILABLE)
-        self.plugin = ""
+        self.loaded = None
         self._claim()
         return answer
 
     def _request(self, data: bytes) -> bytes:
-        head = protocol.read_request(data, protocol.HEADER_BYTES)
+        head = protocol.read_request(data, HEADER_BYTES)
         chain = self._configurations.chain(head.conf_token)
         if chain is None:
             return protocol.write_error(protocol.CONF_TOKEN_NOT_FOUND)
         request = Request(data, head, self._ask)
         response = Response()
         for loaded, conf in chain:
-            self.plugin = loaded.name
+            self._begin(loaded)
             result = loaded.plugin.filter(conf, request, response)
             if result is not None:
                 self._finish(result)
@@ -148,22 +186,28 @@ class Connection:
         return request.answer()
 
     def _response(self, data: bytes) -> bytes:
-        head = protocol.read_response(data, protocol.HEADER_BYTES)
+        head = protocol.read_response(data, HEADER_BYTES)
         chain = self._configurations.chain(head.conf_token)
         if chain is None:
             return protocol.write_error(protocol.CONF_TOKEN_NOT_FOUND)
         response = UpstreamResponse(data, head, self._ask)
         for loaded, conf in chain:
-            self.plugin = loaded.name
+            self._begin(loaded)
             result = loaded.plugin.response_filter(conf, response)
             if result is not None:
                 self._finish(result)
         return response.answer()
 
+    def _begin(self, loaded: LoadedPlugin) -> None:
+        self.loaded = loaded
+        if loaded.slow_until and loaded.slow_until > time.monotonic():
+            self._server.give_away(self)
+
     def _finish(self, result: Any) -> None:
         """Waits for an `async` filter; its value, like that of the others, means nothing."""
         if not inspect.iscoroutine(result):
             return
+        self._server.give_away(self)
         task = asyncio.run_coroutine_threadsafe(result, self._loop)
         try:
             task.result(max(0.0, self.deadline - time.monotonic()))
@@ -175,44 +219,31 @@ class Connection:
 
     def _ask(self, question: bytes) -> Optional[bytes]:
         """ExtraInfo: the gateway answers on the same connection before anything else."""
+        self._server.give_away(self)
         with self._asking:
             self._socket.sendall(question)
-            data = self._read_frame(resting=False)
-        if data is None or data[0] != protocol.EXTRA_INFO:
+            data = self._read_answer()
+        if data[0] != protocol.EXTRA_INFO:
             raise _Close("the gateway did not answer a question for extra information")
-        return protocol.read_extra_info(data, protocol.HEADER_BYTES)
+        return protocol.read_extra_info(data, HEADER_BYTES)
 
-    def _read_frame(self, resting: bool) -> Optional[bytes]:
-        """A whole frame with its header; None at the end of the connection. `resting`: nothing is due."""
-        data = self._rest
-        while len(data) < protocol.HEADER_BYTES:
-            piece = self._receive(resting and not data)
+    def _read_answer(self) -> bytes:
+        """The gateway's next frame, whole. It may be as large as a frame can be."""
+        pieces = [self._rest]
+        have, size = len(self._rest), HEADER_BYTES
+        while have < size:
+            try:
+                piece = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:  # SO_RCVTIMEO
+                raise _Close("no answer of the gateway for %d seconds" % FRAME_TIMEOUT_SECONDS) from None
             if not piece:
-                if data:
-                    raise _Close("half a frame")
-                return None
-            data += piece
-        size = protocol.HEADER_BYTES + int.from_bytes(data[1:4], "big")
-        if resting and size > MAX_CALL_BYTES:
-            self._socket.sendall(protocol.write_error(protocol.BAD_REQUEST))
-            raise _Close("a frame of %d bytes" % size)
-        if len(data) < size:
-            pieces = [data]
-            have = len(data)
-            while have < size:
-                piece = self._receive(False)
-                if not piece:
-                    raise _Close("half a frame")
-                pieces.append(piece)
-                have += len(piece)
-            data = b"".join(pieces)
+                raise _Close("the gateway closed in the midst of a call")
+            pieces.append(piece)
+            have += len(piece)
+            if size == HEADER_BYTES and have >= HEADER_BYTES:
+                head = b"".join(pieces)
+                pieces = [head]
+                size = HEADER_BYTES + int.from_bytes(head[1:4], "big")
+        data = b"".join(pieces)
         self._rest = data[size:]
         return data[:size]
-
-    def _receive(self, may_rest: bool) -> bytes:
-        while True:
-            try:
-                return self._socket.recv(_READ_BYTES)
-            except BlockingIOError:  # SO_RCVTIMEO
-                if not may_rest:
-                    raise _Close("half a frame for %d seconds" % FRAME_TIMEOUT_SECONDS) from None

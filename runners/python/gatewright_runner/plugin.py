@@ -44,7 +44,7 @@ class PluginBase:
 class LoadedPlugin:
     """A plugin with its name and its configuration's check, made once when its file is loaded."""
 
-    __slots__ = ("name", "plugin", "_check")
+    __slots__ = ("name", "plugin", "slow_until", "_check")
 
     def __init__(self, plugin: PluginBase) -> None:
         """Raises TypeError or ValueError where the plugin is not one."""
@@ -53,6 +53,8 @@ class LoadedPlugin:
             raise ValueError("the plugin's name is %r" % (name,))
         self.name = name
         self.plugin = plugin
+        #: time.monotonic() until when its calls are expected to take long; `Server` says so.
+        self.slow_until = 0.0
         self._check: Any = None
         if plugin.schema is not None:
             self._check = JsonSchema(plugin.schema).check

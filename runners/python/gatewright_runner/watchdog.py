@@ -1,4 +1,4 @@
-"""Ends calls whose plugin takes too long, and the process when too many plugins hang in it."""
+"""Ends calls whose plugin takes too long and connections with half a frame, and the process when too many plugins hang in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import time
 from typing import Set
 
 from . import log
-from .connection import Connection, DeadlineExceeded
+from .connection import FRAME_TIMEOUT_SECONDS, Connection, DeadlineExceeded
+from .server import Server
 
 #: A thread that hangs cannot be ended from outside, only its process; the supervisor starts another.
 _MAX_HANGING = 16
@@ -19,36 +20,32 @@ EXIT_HANGING = 70
 
 
 class Watchdog:
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_seconds: float) -> None:
+    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, timeout_seconds: float) -> None:
+        self._server = server
         self._loop = loop
         self._timeout = timeout_seconds
-        self._connections: Set[Connection] = set()
+        #: Connections of threads that were told to stop and did not.
         self._hanging: Set[Connection] = set()
         self._loop_alive = time.monotonic()
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
-    def add(self, connection: Connection) -> None:
-        self._connections.add(connection)
-
-    def remove(self, connection: Connection) -> None:
-        self._connections.discard(connection)
-        self._hanging.discard(connection)
-
     def active(self) -> int:
         """Calls that are not answered yet."""
-        return sum(1 for connection in list(self._connections) if connection.deadline)
-
-    def count(self) -> int:
-        return len(self._connections)
+        return sum(1 for connection in list(self._server.connections.values()) if connection.deadline)
 
     def _run(self) -> None:
         pause = min(self._timeout / 4, 0.25)
         while True:
             time.sleep(pause)
             now = time.monotonic()
-            for connection in list(self._connections):
+            connections = list(self._server.connections.values())
+            self._hanging.intersection_update(connections)
+            for connection in connections:
                 if connection.deadline and connection.abandon(now - _GRACE_SECONDS):
                     self._abandoned(connection)
+                elif 0 < connection.incomplete_since < now - FRAME_TIMEOUT_SECONDS:
+                    connection.incomplete_since = 0.0
+                    connection.shut("half a frame for %d seconds" % FRAME_TIMEOUT_SECONDS)
             self._loop.call_soon_threadsafe(self._heartbeat)
             if len(self._hanging) >= _MAX_HANGING:
                 self._exit("%d plugins hang" % len(self._hanging))
@@ -56,7 +53,8 @@ class Watchdog:
                 self._exit("an async plugin blocks the event loop")
 
     def _abandoned(self, connection: Connection) -> None:
-        log.error("plugin %s: no answer within %s s" % (connection.plugin or "?", self._timeout))
+        name = connection.loaded.name if connection.loaded else "?"
+        log.error("plugin %s: no answer within %s s" % (name, self._timeout))
         self._hanging.add(connection)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(
             ctypes.c_ulong(connection.thread_id), ctypes.py_object(DeadlineExceeded)

@@ -1,8 +1,4 @@
-"""One process of the runner: accepts connections and serves each by a thread.
-
-Threads, not one event loop: plugins may block (a request, a database, `get_var`), and then only their own call waits.
-`docs/decisions/0012-python-runner.md` has the measurement.
-"""
+"""One process of the runner: what it consists of, its start and its end."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from . import apache, log
 from .configurations import Configurations, Supervisor
 from .connection import Connection
 from .loading import PluginFolder
+from .server import Server
 from .watchdog import Watchdog
 
 #: Another connection beyond these is closed at once.
@@ -37,7 +34,6 @@ def run(listener: socket.socket, supervisor: socket.socket, lifeline: int, folde
     """Serves until SIGTERM, or until the supervisor is gone (`lifeline`, a pipe's end, closes). Does not return."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # until there is something to finish
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.setswitchinterval(0.001)
     threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
     apache.install()
     sys.path.insert(0, os.path.abspath(folder))
@@ -48,28 +44,22 @@ def run(listener: socket.socket, supervisor: socket.socket, lifeline: int, folde
     threading.Thread(target=loop.run_forever, name="async plugins", daemon=True).start()
     threading.Thread(target=_reload, args=(plugins,), name="reload", daemon=True).start()
     configurations = Configurations(plugins, Supervisor(supervisor))
-    watchdog = Watchdog(loop, timeout_seconds)
+    server = Server()
+    watchdog = Watchdog(server, loop, timeout_seconds)
     # What is loaded now lives as long as the process; a call leaves no cycles.
     gc.collect()
     gc.freeze()
-
-    def serve(connection: socket.socket) -> None:
-        served = Connection(connection, configurations, loop, timeout_seconds)
-        watchdog.add(served)
-        try:
-            served.serve()
-        finally:
-            watchdog.remove(served)
-
     try:
         signal.signal(signal.SIGTERM, _stop)
+        server.start()
         while True:
-            connection = _accept(listener)
-            if watchdog.count() >= MAX_CONNECTIONS:
-                log.error("more than %d connections" % MAX_CONNECTIONS)
-                connection.close()
+            # One at a time, blocking: the kernel then gives connections to the processes in turn.
+            accepted = _accept(listener)
+            if len(server.connections) < MAX_CONNECTIONS:
+                server.add(Connection(accepted, configurations, loop, timeout_seconds, server))
             else:
-                threading.Thread(target=serve, args=(connection,), daemon=True).start()
+                log.error("more than %d connections" % MAX_CONNECTIONS)
+                accepted.close()
     except _Stop:
         listener.close()
     until = time.monotonic() + _DRAIN_SECONDS

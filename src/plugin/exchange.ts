@@ -2,6 +2,7 @@
  * One request and its response: what plugins, the expression language and the log see.
  * `src/proxy/exchange.ts` implements it. Nothing here is computed before it is asked for.
  */
+import type { X509Certificate } from 'node:crypto';
 import type { Consumer } from '../resources/consumer.ts';
 import type { Json } from '../resources/resource.ts';
 
@@ -88,6 +89,8 @@ export interface Exchange {
   readonly remotePort: number;
   /** The peer of the socket itself. */
   readonly peerAddress: string;
+  /** What the client's TLS socket showed, where the listener asked for it. Whether it was verified is the listener's to say. */
+  readonly clientCertificate: X509Certificate | undefined;
   readonly serverAddress: string;
   readonly serverPort: number;
   /** Request header fields; what is set here goes upstream. */
@@ -101,6 +104,9 @@ export interface Exchange {
   readonly params: ReadonlyMap<string, string>;
   /** Reads the whole body once; further calls return the same bytes. Rejects with GatewayError REQUEST_BODY_TOO_LARGE. */
   body(maxBytes: number): Promise<Uint8Array>;
+  /** The body as JSON; undefined where there is none. Rejects with GatewayError: REQUEST_BODY_TOO_LARGE, or REQUEST_MALFORMED (400). */
+  json(maxBytes: number): Promise<Json | undefined>;
+
   /** What goes upstream in the body's place. Only after `body` has resolved: the client's bytes are read to their end first. */
   replaceBody(body: Uint8Array): void;
 

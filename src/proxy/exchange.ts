@@ -3,7 +3,9 @@
  * Made when a head was read; lives until the log phase. Everything that costs is computed on first use.
  */
 import { Buffer } from 'node:buffer';
+import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import { performance } from 'node:perf_hooks';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type {
@@ -14,6 +16,7 @@ import type {
   MatchedRoute,
   UpstreamRequest,
 } from '../plugin/exchange.ts';
+import { parseJsonBody } from '../plugin/json-body.ts';
 import { compileVariable } from '../plugin/variables.ts';
 import type { Json } from '../resources/resource.ts';
 import { type Authority, parseAuthority } from './authority.ts';
@@ -53,6 +56,10 @@ export class ResponseState implements ExchangeResponse {
     this.source = source;
     this.replacement = undefined;
     this.readBody = undefined;
+  }
+
+  async json(maxBytes: number): Promise<Json | undefined> {
+    return parseJsonBody(await this.body(maxBytes));
   }
 
   body(maxBytes: number): Promise<Uint8Array> {
@@ -195,6 +202,9 @@ export class ProxyExchange implements Exchange {
   }
   get peerAddress(): string {
     return this.connection.remoteAddress;
+  }
+  get clientCertificate(): X509Certificate | undefined {
+    return this.connection.encrypted ? (this.connection.socket as TLSSocket).getPeerX509Certificate() : undefined;
   }
   get serverAddress(): string {
     return this.connection.localAddress;

@@ -28,12 +28,12 @@ function settled(result: PromiseLike<unknown>, what: string, limitMs: number): P
         try {
           resolve(value === undefined ? undefined : replyOf(value, what));
         } catch (error) {
-          reject(error);
+          reject(asError(error));
         }
       },
       (error: unknown) => {
         clearTimeout(timer);
-        reject(error);
+        reject(asError(error));
       },
     );
   });
@@ -45,6 +45,10 @@ function replyOf(value: unknown, what: string): Reply {
   throw new TypeError(
     `${what} returned what is no reply: nothing lets the request pass, { status: 403, body: … } ends it (status from 200 to 599)`,
   );
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -12,6 +12,7 @@ import type {
   UpstreamRequest,
 } from '../exchange.ts';
 import type { Json } from '../../resources/resource.ts';
+import { parseJsonBody } from '../json-body.ts';
 import { compileVariable } from '../variables.ts';
 import { TestHeaders, type HeaderInit } from './headers.ts';
 
@@ -50,6 +51,9 @@ export class TestResponse implements ExchangeResponse {
     this.headers = new TestHeaders(init.headers);
     this.source = init.source ?? 'upstream';
   }
+  async json(): Promise<Json | undefined> {
+    return parseJsonBody(await this.body());
+  }
   body(): Promise<Uint8Array> {
     return Promise.resolve(new Uint8Array());
   }
@@ -69,6 +73,7 @@ export class TestExchange implements Exchange {
   remoteAddress: string;
   remotePort = 51234;
   readonly peerAddress: string;
+  readonly clientCertificate = undefined;
   readonly serverAddress = '127.0.0.1';
   readonly serverPort = 9080;
   readonly headers: TestHeaders;

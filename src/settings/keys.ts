@@ -137,7 +137,7 @@ export const keys = {
   'apisix.ssl.ssl_trusted_certificate': key(
     text,
     'system',
-    'PEM file of the authorities that upstreams are checked against, or `system`.',
+    'PEM file of the authorities that upstreams, and servers that plugins ask, are checked against, or `system`.',
   ),
   'apisix.dns_resolver': key(texts, [], 'DNS servers, `ip` or `ip:port`.', "the system's"),
   'apisix.dns_resolver_valid': key(

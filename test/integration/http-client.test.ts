@@ -123,6 +123,17 @@ describe('connections', () => {
     assert.equal(kit.pool.size, 0);
   });
 
+  test('a client that takes the place of another takes over its connections, before it has asked anything', async (t) => {
+    const { url, sockets } = await startTls(t, demanding);
+    const kit = createKit();
+    const old = clientOf(t, { ...as(one), timeout: 1000 }, kit);
+    await old.request({ url });
+    const successor = clientOf(t, as(one), kit);
+    old.close();
+    await successor.request({ url });
+    assert.equal(sockets.length, 1);
+  });
+
   test('a request under way when its client closes is still answered', async (t) => {
     const { promise: asked, resolve: ask } = Promise.withResolvers<() => void>();
     const { url, open } = await startTls(t, demanding, (_request, response) => ask(() => void response.end('late')));
@@ -325,6 +336,16 @@ describe('answers', () => {
       [...headers.entries()].map(([name]) => name),
       ['Set-Cookie', 'X-Name', 'set-cookie', 'Content-Length'],
     );
+  });
+
+  test('without a length end with their connection, which is not kept', async (t) => {
+    const { url, sockets } = await startRaw(
+      t,
+      (socket) => void socket.once('data', () => socket.end('HTTP/1.0 200 OK\r\n\r\nto the end')),
+    );
+    const client = clientOf(t);
+    for (let i = 0; i < 2; i++) assert.equal((await client.request({ url })).text(), 'to the end');
+    assert.equal(sockets.length, 2);
   });
 
   for (const [what, text] of [

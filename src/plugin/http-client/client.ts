@@ -35,17 +35,17 @@ export function createHttpClients(options: HttpClientsOptions): HttpClients {
   return {
     client: (clientOptions = {}) => {
       const checked = checkOptions(clientOptions);
-      return new PooledClient(checked, () =>
-        shared.acquire(`http-client ${poolName(checked)}`, () => {
-          const value = new Connections(new Identity(checked, authorities, log), checked, lookup);
-          return {
-            value,
-            close: () => {
-              value.close();
-            },
-          };
-        }),
-      );
+      // Now, so that a configuration that takes another's place takes over its connections.
+      const connections = shared.acquire(`http-client ${poolName(checked)}`, () => {
+        const value = new Connections(new Identity(checked, authorities, log), checked, lookup);
+        return {
+          value,
+          close: () => {
+            value.close();
+          },
+        };
+      });
+      return new PooledClient(checked, connections);
     },
   };
 }
@@ -71,22 +71,18 @@ function poolName(options: CheckedOptions): string {
 
 class PooledClient implements HttpClient {
   readonly #options: CheckedOptions;
-  readonly #open: () => Shared<Connections>;
-  #held: Shared<Connections> | undefined;
+  readonly #connections: Shared<Connections>;
   #closed = false;
 
-  /** `open`: called by the first request. */
-  constructor(options: CheckedOptions, open: () => Shared<Connections>) {
+  constructor(options: CheckedOptions, connections: Shared<Connections>) {
     this.#options = options;
-    this.#open = open;
+    this.#connections = connections;
   }
 
   async request(request: HttpRequest): Promise<HttpResponse> {
     if (this.#closed) throw new HttpClientError('CLOSED', 'the plugin has closed this client');
-    const outgoing = checkRequest(request, this.#options);
-    this.#held ??= this.#open();
     const { timeoutMs, connectTimeoutMs, retries } = this.#options;
-    return new Call(this.#held.value, outgoing, {
+    return new Call(this.#connections.value, checkRequest(request, this.#options), {
       timeoutMs: request.timeoutMs ?? timeoutMs,
       connectTimeoutMs,
       retries,
@@ -97,6 +93,6 @@ class PooledClient implements HttpClient {
 
   close(): void {
     this.#closed = true;
-    this.#held?.release();
+    this.#connections.release();
   }
 }

@@ -58,10 +58,6 @@ export class ResponseState implements ExchangeResponse {
     this.readBody = undefined;
   }
 
-  async json(maxBytes: number): Promise<Json | undefined> {
-    return parseJsonBody(await this.body(maxBytes));
-  }
-
   body(maxBytes: number): Promise<Uint8Array> {
     return this.readBody?.(maxBytes) ?? Promise.reject(new TypeError('the response body is not held in this phase'));
   }
@@ -263,6 +259,10 @@ export class ProxyExchange implements Exchange {
 
   body(maxBytes: number): Promise<Uint8Array> {
     return (this.#body ??= this.#readBody(maxBytes));
+  }
+
+  async json(maxBytes: number): Promise<Json | undefined> {
+    return parseJsonBody(await this.body(maxBytes));
   }
 
   replaceBody(body: Uint8Array): void {

@@ -51,9 +51,6 @@ export class TestResponse implements ExchangeResponse {
     this.headers = new TestHeaders(init.headers);
     this.source = init.source ?? 'upstream';
   }
-  async json(): Promise<Json | undefined> {
-    return parseJsonBody(await this.body());
-  }
   body(): Promise<Uint8Array> {
     return Promise.resolve(new Uint8Array());
   }
@@ -162,6 +159,9 @@ export class TestExchange implements Exchange {
   }
   observeBody(observe: (piece: Uint8Array) => void): void {
     observe(this.#body);
+  }
+  async json(): Promise<Json | undefined> {
+    return parseJsonBody(await this.body());
   }
   forwarded(name: string): string | undefined {
     const values = this.headers.getAll(name);

@@ -197,8 +197,8 @@ export class CredentialTable {
       if (definition === undefined || findReference(config) !== undefined) continue;
       try {
         if (plugin?.consumerSchema !== undefined) defaultsOf(plugin.consumerSchema)(config);
-        const { indexKey, state } = definition.compile(config) as { indexKey: string; state: unknown };
-        compiled.push({ plugin: name, indexKey, state });
+        const own: { indexKey: string; state: unknown } = definition.compile(config);
+        compiled.push({ plugin: name, indexKey: own.indexKey, state: own.state });
       } catch (error) {
         throw new ConfigError(`plugin ${name}: ${error instanceof Error ? error.message : String(error)}`, {
           cause: error,

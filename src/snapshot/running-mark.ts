@@ -14,13 +14,13 @@ export function markRunning(plugin: AnyPlugin, running: Int32Array): AnyPlugin {
   const mark = markOf(plugin.name);
   const marked: Partial<Record<keyof AnyPlugin, unknown>> = {};
   for (const name of functions) {
-    const run = plugin[name] as ((...args: unknown[]) => unknown) | undefined;
-    if (run === undefined) continue;
+    const run: unknown = Reflect.get(plugin, name);
+    if (typeof run !== 'function') continue;
     marked[name] = (...args: unknown[]): unknown => {
       const outer = running[0] ?? 0;
       running[0] = mark;
       try {
-        return run.apply(plugin, args);
+        return Reflect.apply(run, plugin, args) as unknown;
       } finally {
         running[0] = outer;
       }

@@ -26,7 +26,7 @@ test('the example of the page refuses unknown teams and lets known ones pass', a
   const refused = await request(gateway, '/', { 'X-Team': 'green' });
   assert.deepEqual([refused.status, refused.headers['x-checked-by']], [403, 'X-Team']);
   assert.deepEqual(JSON.parse(refused.body), { message: 'unknown team' });
-  await until(() => /request refused reason=team-header\.unknown_team/.test(gateway.output()));
+  await until(() => gateway.output().includes('request refused reason=team-header.unknown_team'));
   assert.equal((await request(gateway, '/', { 'X-Team': 'blue' })).status, 200);
 
   const wrong = await gateway.admin('PUT', '/routes/1', { ...route, plugins: { 'team-header': {} } });

@@ -70,6 +70,10 @@ export class RunnerConnection {
   /** How it came to its end: by `close`, or otherwise. */
   #ending: 'closed' | 'lost' | undefined;
   #failure: Error | undefined;
+  /** Between two calls: the next one is told. */
+  #breach: ProtocolError | undefined;
+  /** What answered PrepareConf, until the next call: Apache's Java runner sends it twice. */
+  #echo: Buffer | undefined;
 
   private constructor(options: ConnectionOptions, socket: Socket) {
     this.#options = options;
@@ -123,6 +127,8 @@ export class RunnerConnection {
   call(frame: Buffer, information: RunnerInformation | undefined, timeoutMs: number): Promise<Buffer> {
     this.calls++;
     this.#heard = false;
+    this.#echo = undefined;
+    if (this.#breach !== undefined) return Promise.reject(this.#breach);
     return new Promise((resolve, reject) => {
       this.#call = { type: frame[0] ?? 0, information, resolve, reject, leftMs: timeoutMs, questions: 0 };
       if (this.#closed) this.#onClose();
@@ -156,18 +162,23 @@ export class RunnerConnection {
     this.#reader.push(piece);
     this.#heard = true;
     try {
-      const frame = this.#reader.next();
-      if (frame !== undefined) this.#onFrame(frame);
-      else if (this.#call === undefined) throw new ProtocolError('bytes that nobody asked for');
+      for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) this.#onFrame(frame);
+      if (this.#call === undefined && this.#reader.pending > 0 && this.#echo === undefined)
+        throw new ProtocolError('bytes that nobody asked for');
     } catch (error) {
       this.#fail(error);
     }
   }
 
   #onFrame(frame: Frame): void {
+    if (frame.type === RpcType.prepareConf && this.#echo?.equals(frame.payload) === true) {
+      this.#echo = undefined;
+      return;
+    }
     const call = this.#call;
-    if (call === undefined || this.#answering || this.#reader.pending > 0)
-      throw new ProtocolError('more than was asked for');
+    if (call === undefined || this.#answering) throw new ProtocolError('more than was asked for');
+    if (frame.type === RpcType.prepareConf && call.type === frame.type) this.#echo = frame.payload;
+    else if (this.#reader.pending > 0) throw new ProtocolError('more than was asked for');
     clearTimeout(this.#timer);
     if (frame.type === RpcType.error) {
       const refusal = new RunnerRefusal(frame.payload.length === 0 ? ErrorCode.badRequest : decodeError(frame.payload));
@@ -221,6 +232,7 @@ export class RunnerConnection {
   /** Ends the call, if one is under way, and the connection. */
   #fail(error: unknown): void {
     clearTimeout(this.#timer);
+    if (error instanceof ProtocolError) this.#breach ??= error;
     this.#ending ??= 'lost';
     const call = this.#call;
     this.#call = undefined;

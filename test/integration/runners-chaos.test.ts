@@ -279,6 +279,17 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
     assert.equal(runner.accepted, accepted + 1);
   });
 
+  it('may answer PrepareConf twice with the same, as Apache’s Java runner does; with something else it may not', async () => {
+    await runner.restart();
+    const { accepted } = runner;
+    runner.behaviour = { prepare: (_conf, token) => Buffer.concat([confToken(token), confToken(token)]) };
+    for (let i = 0; i < 3; i++) assert.equal((await request(gateway, '/pre')).status, 200);
+    assert.equal(runner.accepted, accepted + 1);
+    await runner.restart();
+    runner.behaviour = { prepare: (_conf, token) => Buffer.concat([confToken(token), confToken(token + 1)]) };
+    await refused('protocol');
+  });
+
   it('that was started anew counts its tokens anew: no request runs with another’s configuration', async () => {
     runner.behaviour = {
       request: (call, conf) => stop(call.id, { body: Buffer.from(conf?.conf[0]?.[0] ?? 'none') }),

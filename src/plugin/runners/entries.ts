@@ -2,7 +2,7 @@
  * Between an exchange and the text entries of a runner call: header fields, arguments, the path; and what a runner answers,
  * checked before any of it is applied.
  */
-import type { Exchange, HeaderFields } from '../exchange.ts';
+import type { HeaderFields } from '../exchange.ts';
 import { isIdentityHeader } from '../identity-headers.ts';
 import { RunnerError, type TextEntry } from './runners.ts';
 
@@ -126,9 +126,8 @@ function refused(what: string): RunnerError {
   return new RunnerError('runner_protocol', `the runner answered with ${what}`);
 }
 
-/** The path as an upstream would read it, each byte a character. */
-export function pathBytes(exchange: Exchange): string {
-  const { path } = exchange.upstream;
-  if (path !== undefined) return decodeBytes(path);
-  return /^[!-~ ]*$/.test(exchange.path) ? exchange.path : Buffer.from(exchange.path, 'utf8').toString('latin1');
+/** The path as an upstream would read it, each byte a character. `rewritten`: percent-encoded; undefined: `path` is, decoded. */
+export function pathBytes(rewritten: string | undefined, path: string): string {
+  if (rewritten !== undefined) return decodeBytes(rewritten);
+  return /^[!-~ ]*$/.test(path) ? path : Buffer.from(path, 'utf8').toString('latin1');
 }

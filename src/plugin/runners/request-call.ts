@@ -37,7 +37,7 @@ export async function judgeRequest(state: ExtPluginState, exchange: Exchange): P
       {
         sourceAddress: exchange.remoteAddress,
         method: upstream.method ?? exchange.method,
-        path: pathBytes(exchange),
+        path: pathBytes(upstream.path, exchange.path),
         args: argumentEntries(upstream.query ?? exchange.query),
         headers: headerEntries(exchange.headers, upstream.host),
       },

@@ -21,7 +21,9 @@ export async function judgeResponse(state: ExtPluginState, exchange: Exchange): 
       { status: response.status, headers: headerEntries(response.headers, undefined) },
       {
         variable: (name) => exchange.variable(name),
-        requestBody: () => exchange.body(state.maxBodyBytes),
+        // It streamed through, and is not kept.
+        requestBody: () =>
+          Promise.reject(new RunnerError('runner_unsupported', 'the request’s body has gone upstream')),
         responseBody: readBody,
       },
     );

@@ -193,6 +193,7 @@ export async function check(options: StartOptions): Promise<number> {
     },
   });
   const registry = registryOf(settings, log);
+  const pluginFiles = await openPluginFiles(settings, registry, log);
   if (settings.store === 'yaml' || settings.store === 'json') {
     const problems: string[] = [];
     const onError = (message: string): void => void problems.push(message);
@@ -218,6 +219,8 @@ export async function check(options: StartOptions): Promise<number> {
       return 1;
     }
   }
+  // What is wrong with them has been logged.
+  if (pluginFiles?.status().some(({ state }) => state === 'failed') === true) return 1;
   process.stdout.write(`${settings.configFile ?? 'the default settings'}: ok\n`);
   return 0;
 }

@@ -10,7 +10,7 @@ import { RunnerError, type RunnerInformation } from '../plugin/runners/runners.t
 import { FrameReader, type Frame } from './wire/frame-reader.ts';
 import { decodeError, decodeExtraInfo, encodeExtraInfo, ErrorCode, RpcType } from './wire/messages.ts';
 import { ProtocolError } from './wire/reader.ts';
-import { FrameTooLarge, type FrameWriter } from './wire/writer.ts';
+import { FrameTooLarge, maxPayloadBytes, type FrameWriter } from './wire/writer.ts';
 
 /** The runner answered with an error of the protocol. The connection can be used again. */
 export class RunnerRefusal extends Error {
@@ -161,10 +161,20 @@ export class RunnerConnection {
   #onData(piece: Buffer): void {
     this.#reader.push(piece);
     this.#heard = true;
+    this.#drain();
+  }
+
+  /** Some runners ask several questions at once: each is answered in its turn. */
+  #drain(): void {
     try {
-      for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) this.#onFrame(frame);
+      while (!this.#answering) {
+        const frame = this.#reader.next();
+        if (frame === undefined) break;
+        this.#onFrame(frame);
+      }
       if (this.#call === undefined && this.#reader.pending > 0 && this.#echo === undefined)
         throw new ProtocolError('bytes that nobody asked for');
+      if (this.#reader.pending > maxPayloadBytes + 4) throw new ProtocolError('more than was asked for');
     } catch (error) {
       this.#fail(error);
     }
@@ -176,9 +186,10 @@ export class RunnerConnection {
       return;
     }
     const call = this.#call;
-    if (call === undefined || this.#answering) throw new ProtocolError('more than was asked for');
+    if (call === undefined) throw new ProtocolError('more than was asked for');
     if (frame.type === RpcType.prepareConf && call.type === frame.type) this.#echo = frame.payload;
-    else if (this.#reader.pending > 0) throw new ProtocolError('more than was asked for');
+    else if (this.#reader.pending > 0 && frame.type !== RpcType.extraInfo)
+      throw new ProtocolError('more than was asked for');
     clearTimeout(this.#timer);
     if (frame.type === RpcType.error) {
       const refusal = new RunnerRefusal(frame.payload.length === 0 ? ErrorCode.badRequest : decodeError(frame.payload));
@@ -218,6 +229,7 @@ export class RunnerConnection {
         if (this.#call !== call) return;
         try {
           this.#send(encodeExtraInfo(this.#options.writer, bytes));
+          this.#drain();
         } catch (error) {
           this.#fail(error instanceof FrameTooLarge ? new RunnerError('runner_unsupported', error.message) : error);
         }

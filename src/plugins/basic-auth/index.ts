@@ -3,7 +3,7 @@
  * Passwords are kept as SHA-256 digests. Every attempt that can be read costs one digest and one constant-time
  * comparison, for unknown users too, so timing does not tell which names exist (GHSA-8fcf-v89g-xpg6).
  * A password may be stored as a slow hash (`$hash://argon2id$…`, plugin/password-hash.ts): hashed once, off the event loop,
- * then remembered. Once this worker has one, every wrong attempt costs a slow hash, whoever it names; where too many wait,
+ * then remembered; so is the header that presented it, until the credential changes. Once this worker has one, every wrong attempt costs a slow hash, whoever it names; where too many wait,
  * an attempt is refused with 503 and not judged.
  * APISIX: the password is everything after the first colon, spaces included (RFC 7617 §2); APISIX cuts it at the second
  * colon and drops spaces. hide_credentials also holds where anonymous access takes over (apisix#13468).
@@ -16,9 +16,16 @@ import type { Exchange } from '../../plugin/exchange.ts';
 import { HashVerifier, sameHash, type HashedSecret, type Verdict } from '../../plugin/hash-verifier.ts';
 import { compileLockout, lockoutSchema, type Lockout, type LockoutConfig } from '../../plugin/lockout.ts';
 import { isHashForm, parseHashForm, type SlowHash } from '../../plugin/password-hash.ts';
-import { definePlugin, type CredentialIndex, type PluginLog, type Reply } from '../../plugin/plugin.ts';
+import {
+  definePlugin,
+  type CredentialIndex,
+  type IndexedCredential,
+  type PluginLog,
+  type Reply,
+} from '../../plugin/plugin.ts';
 import { isUnresolvedReference } from '../../plugin/secret-reference.ts';
 import type { Shared } from '../../plugin/shared-resources.ts';
+import { OpenedFields } from './opened-fields.ts';
 
 interface Config {
   hide_credentials: boolean;
@@ -48,6 +55,8 @@ interface State {
   readonly log: PluginLog;
   readonly lockout: Lockout | undefined;
   readonly hashes: Shared<HashVerifier>;
+  /** undefined where each attempt must be counted. */
+  readonly opened: OpenedFields<IndexedCredential<CredentialState>> | undefined;
   /** Compared with where there is no user. */
   readonly nobody: Buffer;
   /** The digest presented, written anew for each comparison. */
@@ -135,6 +144,7 @@ export const basicAuth = definePlugin<Config, State, CredentialConfig, Credentia
       log,
       lockout: config.lockout === undefined ? undefined : compileLockout('basic-auth', config.lockout, counters),
       hashes: shared.acquire('basic-auth hashes', () => ({ value: new HashVerifier(), close: () => undefined })),
+      opened: config.lockout === undefined ? new OpenedFields() : undefined,
       nobody: Buffer.alloc(digestLength),
       presented: Buffer.alloc(digestLength),
     };
@@ -164,6 +174,12 @@ function authenticate(state: State, exchange: Exchange): Outcome {
   const fields = exchange.headers.getAll('authorization');
   const [field] = fields;
   if (field === undefined) return refuse('Missing authorization in request', 'missing', state.missingChallenge);
+  const digest = state.opened?.digest(field);
+  const opened = digest === undefined || fields.length > 1 ? undefined : state.opened?.find(digest);
+  if (opened !== undefined && state.credentials.find(opened.name) === opened.found) {
+    exchange.authenticate(opened.found.consumer);
+    return undefined;
+  }
   const pair = fields.length === 1 ? decodeCredentials(field) : undefined;
   if (pair === undefined) return refuse('Invalid authorization in request', 'malformed', state.challenge);
   // RFC 7617 §2: the user name ends at the first colon.
@@ -174,8 +190,8 @@ function authenticate(state: State, exchange: Exchange): Outcome {
   if (locked !== undefined) return locked;
   const verdict = judge(state, name, pair.slice(colon + 1), exchange.remoteAddress);
   return verdict instanceof Promise
-    ? verdict.then((late) => conclude(state, exchange, name, late))
-    : conclude(state, exchange, name, verdict);
+    ? verdict.then((late) => conclude(state, exchange, name, digest, late))
+    : conclude(state, exchange, name, digest, verdict);
 }
 
 /** The credential that the password opens; false: none. */
@@ -206,7 +222,14 @@ function judgementOf(verdict: Verdict, credential: CredentialState | undefined):
   return credential === undefined ? false : { credential };
 }
 
-function conclude(state: State, exchange: Exchange, name: string, judgement: Judgement): Reply | undefined {
+/** `digest`: of the field that was presented. */
+function conclude(
+  state: State,
+  exchange: Exchange,
+  name: string,
+  digest: string | undefined,
+  judgement: Judgement,
+): Reply | undefined {
   if (judgement === undefined) {
     return {
       status: 503,
@@ -219,6 +242,7 @@ function conclude(state: State, exchange: Exchange, name: string, judgement: Jud
   // While it was hashed, the credential may have been changed or taken away.
   if (found !== undefined && judgement !== false && isSame(found.state, judgement.credential)) {
     state.lockout?.succeeded(name, exchange);
+    if (digest !== undefined && !exchange.dryRun) state.opened?.remember(digest, { name, found });
     exchange.authenticate(found.consumer);
     return undefined;
   }

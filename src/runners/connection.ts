@@ -220,7 +220,10 @@ export class RunnerConnection {
         break;
       case 'response-body':
         body = information.responseBody();
-        if (body === undefined) throw new ProtocolError('a question for the response before there is one');
+    }
+    if (body === undefined) {
+      this.#send(encodeExtraInfo(this.#options.writer, undefined));
+      return;
     }
     this.#answering = true;
     body.then(

@@ -169,7 +169,6 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
       'a message of another type': () => confToken(1),
       'an unknown type': () => Buffer.from('ff000000', 'hex'),
       'two answers': (id) => Buffer.concat([goOn(id), goOn(id)]),
-      'a question for the response of a request': () => question('response-body'),
       'a header with a line break': (id) => rewrite(id, { headers: [['x-a', 'a\r\nx-b: c']] }),
       'a header with a NUL': (id) => rewrite(id, { headers: [['x-a', 'a\0']] }),
       'a header name with a space': (id) => rewrite(id, { headers: [['x a', 'a']] }),

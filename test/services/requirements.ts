@@ -21,6 +21,9 @@ export const TEST_REQUIREMENTS: readonly Requirement[] = [
   { command: 'redis-server', package: 'redis-server' },
   { command: 'redis-cli', package: 'redis-tools' },
   { command: 'python3', package: 'python3' },
+  { command: 'go', package: 'golang-go' },
+  { command: 'javac', package: 'default-jdk-headless' },
+  { command: 'mvn', package: 'maven' },
 ];
 
 /** Absolute path of a program, or undefined; sbin counts although a user's PATH may leave it out. */

@@ -22,8 +22,7 @@ export async function judgeResponse(state: ExtPluginState, exchange: Exchange): 
       {
         variable: (name) => exchange.variable(name),
         // It streamed through, and is not kept.
-        requestBody: () =>
-          Promise.reject(new RunnerError('runner_unsupported', 'the request’s body has gone upstream')),
+        requestBody: () => undefined,
         responseBody: readBody,
       },
     );

@@ -24,7 +24,8 @@ export interface RunnerResponse {
 /** What a runner may ask in the midst of a call. A rejection ends the call with that error. */
 export interface RunnerInformation {
   variable(name: string): string | undefined;
-  requestBody(): Promise<Uint8Array>;
+  /** undefined: it is not at hand any more. */
+  requestBody(): Promise<Uint8Array> | undefined;
   /** undefined: there is no response yet. */
   responseBody(): Promise<Uint8Array> | undefined;
 }

@@ -1,0 +1,44 @@
+/** Apache's Java plugin runner beside a real gateway. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { startGateway } from '../gateway.ts';
+import { request } from '../request.ts';
+import { javaRunner } from '../runners/java-runner.ts';
+import { skipUnless } from '../services/requirements.ts';
+import { startUpstream } from '../upstream.ts';
+
+describe('the Java runner', { skip: skipUnless('javac'), timeout: 300_000 }, () => {
+  it('answers, rewrites, and changes responses; is given variables and bodies', async () => {
+    await using upstream = await startUpstream();
+    await using gateway = await startGateway({
+      settings: { 'ext-plugin': { cmd: javaRunner(), start_timeout: '15s' }, nginx_config: { worker_processes: 1 } },
+    });
+    const route = async (id: string, plugin: string, value: string): Promise<void> => {
+      const { status, body } = await gateway.admin('PUT', `/routes/${id}`, {
+        uri: `/${id}`,
+        plugins: { [plugin]: { conf: [{ name: 'GatewayFilter', value }] } },
+        upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
+      });
+      assert.equal(status, 201, JSON.stringify(body));
+    };
+    await route('stop', 'ext-plugin-pre-req', 'stop');
+    await route('rewrite', 'ext-plugin-post-req', 'rewrite');
+    await route('response', 'ext-plugin-post-resp', '');
+
+    const stopped = await request(gateway, '/stop?a=1', { 'X-A': '2' }, { method: 'PUT', body: 'body' });
+    assert.equal(stopped.status, 201, stopped.body);
+    assert.equal(stopped.headers['x-resp-a6-runner'], 'Java');
+    assert.equal(stopped.body, 'PUT /stop 1 2 body');
+    assert.equal(upstream.requests.length, 0);
+
+    assert.equal((await request(gateway, '/rewrite?a=1')).status, 200);
+    const seen = upstream.requests.at(-1);
+    assert.equal(seen?.url, '/from/java?a=1&b=2');
+    assert.equal(seen.headers['x-from'], 'Java');
+
+    const changed = await request(gateway, '/response');
+    assert.equal(changed.status, 203);
+    // X-Status is not looked at: this version of the runner reads another number there (to be found out).
+    assert.equal(changed.body, 'GET /RESPONSE\n');
+  });
+});

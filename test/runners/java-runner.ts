@@ -1,0 +1,53 @@
+/**
+ * Apache's Java plugin runner (org.apache.apisix:apisix-runner-starter 0.4.0, fetched by Maven) with the plugin of
+ * `test/runners/java`, compiled once and kept under node_modules/.cache.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import path from 'node:path';
+
+const version = '0.4.0';
+const starter = `apisix-runner-starter-${version}.jar`;
+const source = path.join(import.meta.dirname, 'java/org/apache/apisix/plugin/runner/filter/GatewayFilter.java');
+const stepLimitMs = 120_000;
+
+/** Program and arguments that start it. Throws where it cannot be fetched or compiled. */
+export function javaRunner(): string[] {
+  const cache = path.resolve('node_modules/.cache/runners');
+  const directory = path.join(cache, `java-${version}`);
+  if (!existsSync(directory)) build(cache, directory);
+  return [
+    'java',
+    '-XX:TieredStopAtLevel=1',
+    '-Xmx128m',
+    '-cp',
+    path.join(directory, starter),
+    `-Dloader.path=${path.join(directory, 'classes')}`,
+    'org.springframework.boot.loader.PropertiesLauncher',
+  ];
+}
+
+function build(cache: string, directory: string): void {
+  mkdirSync(cache, { recursive: true });
+  const fresh = `${directory}.${String(process.pid)}`;
+  mkdirSync(fresh, { recursive: true });
+  run('mvn', [
+    '-B',
+    '-q',
+    'dependency:copy',
+    `-Dartifact=org.apache.apisix:apisix-runner-starter:${version}`,
+    `-DoutputDirectory=${fresh}`,
+  ]);
+  run('jar', ['xf', starter, 'BOOT-INF/lib'], fresh);
+  const libraries = path.join(fresh, 'BOOT-INF/lib');
+  const classPath = readdirSync(libraries).map((jar) => path.join(libraries, jar));
+  // Lombok is among the libraries, and would process annotations.
+  run('javac', ['-proc:none', '-d', path.join(fresh, 'classes'), '-cp', classPath.join(path.delimiter), source]);
+  rmSync(path.join(fresh, 'BOOT-INF'), { recursive: true });
+  renameSync(fresh, directory);
+}
+
+function run(program: string, args: readonly string[], cwd?: string): void {
+  const done = spawnSync(program, args, { cwd, encoding: 'utf8', timeout: stepLimitMs });
+  if (done.status !== 0) throw new Error(`${program} failed: ${done.stderr || done.stdout || String(done.error)}`);
+}

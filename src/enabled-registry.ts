@@ -35,10 +35,14 @@ export function createEnabledRegistry(settings: Settings): { registry: ChangingR
   return { registry, missing };
 }
 
-/** `plugin_attr.<name>`; redirect's https_port falls back to the port that TLS listens on (APISIX: redirect). */
+/**
+ * `plugin_attr.<name>`; redirect's https_port falls back to the port that TLS listens on (APISIX: redirect), and whether configurations
+ * may hold code is said by its own setting alone.
+ */
 export function pluginAttributes(settings: Settings, name: string): Readonly<Record<string, unknown>> {
   const attributes = settings.pluginAttributes[name] ?? {};
   const tlsPort = settings.tls.enabled ? settings.tls.listen[0]?.port : undefined;
   if (name === 'redirect' && tlsPort !== undefined) return { https_port: tlsPort, ...attributes };
+  if (name.startsWith('serverless-')) return { ...attributes, code_in_config: settings.codeInConfig };
   return attributes;
 }

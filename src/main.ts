@@ -257,7 +257,10 @@ export function registryOf(settings: Settings, log: Logger): ChangingRegistry {
   const { registry, missing } = createEnabledRegistry(settings);
   if (missing.length > 0 && settings.pluginDirs.length === 0)
     log.warn('plugins that the settings list and that do not exist here', { plugins: missing.join(' ') });
-  return Object.assign(registry, { runners: settingsRunners(settings) });
+  return Object.assign(registry, {
+    runners: settingsRunners(settings),
+    attributes: (name: string) => pluginAttributes(settings, name),
+  });
 }
 
 /** The user's own plugins, loaded; undefined where the settings name no directory of them. */

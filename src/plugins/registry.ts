@@ -40,6 +40,8 @@ import { refererRestriction } from './referer-restriction/index.ts';
 import { requestId } from './request-id/index.ts';
 import { requestValidation } from './request-validation/index.ts';
 import { responseRewrite } from './response-rewrite/index.ts';
+import { serverlessPostFunction } from './serverless-post-function/index.ts';
+import { serverlessPreFunction } from './serverless-pre-function/index.ts';
 import { uaRestriction } from './ua-restriction/index.ts';
 import { uriBlocker } from './uri-blocker/index.ts';
 
@@ -50,6 +52,7 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   extPluginPreReq,
   faultInjection,
   mocking,
+  serverlessPreFunction,
   cors,
   ipRestriction,
   uaRestriction,
@@ -80,6 +83,7 @@ export const builtInPlugins: readonly AnyPlugin[] = [
   echo,
   httpLogger,
   fileLogger,
+  serverlessPostFunction,
   extPluginPostReq,
   extPluginPostResp,
 ];

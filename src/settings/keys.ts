@@ -324,6 +324,11 @@ export const keys = {
   'nginx_config.http.upstream.keepalive_requests': key(integer(1), 1000, 'Requests on one upstream connection.'),
   'nginx_config.http.upstream.keepalive_timeout': key(time, 60_000, 'How long an idle upstream connection is kept.'),
 
+  'gatewright.code_in_config': key(
+    flag,
+    false,
+    'Code in configurations: the functions of `serverless-pre-function` and `serverless-post-function`. Whoever may write a route may then run code in the gateway.',
+  ),
   'gatewright.history.entries': key(
     integer(0),
     10_000,

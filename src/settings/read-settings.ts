@@ -209,6 +209,7 @@ function buildSettings(
       resolve(source.configFile === undefined ? '.' : dirname(source.configFile), dir),
     ),
     pluginAttributes: get('plugin_attr'),
+    codeInConfig: get('gatewright.code_in_config'),
     history: {
       entries: get('gatewright.history.entries'),
       days: get('gatewright.history.days'),

@@ -183,6 +183,8 @@ export interface Settings {
   readonly pluginDirs: readonly string[];
   /** Plugin name → its attributes, as given. */
   readonly pluginAttributes: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Configurations may hold code that the gateway runs. */
+  readonly codeInConfig: boolean;
   /** How much of what was changed is remembered; entries 0: nothing. */
   readonly history: { readonly entries: number; readonly days: number; readonly bytes: number };
   readonly runners: RunnersSettings;

@@ -6,6 +6,7 @@ import type { ExplainReport } from './explain/report.ts';
 import { runHash } from './hash-command.ts';
 import { runHistory, runRollback } from './history-command.ts';
 import { check, start, type StartOptions } from './main.ts';
+import { runPluginCommand } from './plugin-commands/plugin-command.ts';
 import { readSettings } from './settings/read-settings.ts';
 import { SettingsError } from './settings/settings.ts';
 import { version } from './version.ts';
@@ -18,6 +19,8 @@ const usage = `gatewright ${version}: an API gateway that authenticates callers 
   gatewright history [REVISION] [--resource KEY] [--who NAME] [--since TIME] [--until TIME] [--limit N] [--json]
   gatewright rollback REVISION [--resource KEY]... [--dry-run] [--if-revision N] [--json]
   gatewright hash    [--key] [--algorithm argon2id|scrypt|sha256] < SECRET
+  gatewright plugin new NAME [--dir DIR] [--config FILE]
+  gatewright plugin test [FILE|DIR]... [--config FILE]
   gatewright --version
 
   --config FILE     settings in the format of APISIX's config.yaml (default: conf/config.yaml where it exists)
@@ -43,6 +46,8 @@ export async function run(args: readonly string[]): Promise<number> {
         return await runHistory(rest);
       case 'rollback':
         return await runRollback(rest);
+      case 'plugin':
+        return await runPluginCommand(rest);
       case 'hash':
         return await runHash(rest);
       case '--version':

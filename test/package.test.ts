@@ -118,6 +118,18 @@ describe('the npm package', () => {
     assert.equal(told.stdout.trim(), 'object', told.stderr);
   });
 
+  test('npx gatewright plugin new hello writes a plugin whose test passes with npx gatewright plugin test', async () => {
+    const written = run('npx', ['gatewright', 'plugin', 'new', 'hello']);
+    assert.equal(written.status, 0, written.stderr);
+    assert.match(await readFile(path.join(folder, 'plugins/hello.ts'), 'utf8'), /from 'gatewright\/plugin'/);
+    const tested = run('npx', ['gatewright', 'plugin', 'test']);
+    assert.equal(tested.status, 0, tested.stdout + tested.stderr);
+    assert.match(tested.stdout, /^ℹ pass 2$/m);
+    // The package's own exports lead there too.
+    const alone = run(process.execPath, ['--test', 'plugins/hello.test.ts']);
+    assert.equal(alone.status, 0, alone.stdout + alone.stderr);
+  });
+
   test('types come with it', async () => {
     const manifest = JSON.parse(await readFile(path.join(folder, 'node_modules/gatewright/package.json'), 'utf8')) as {
       exports: { './plugin': { types: string } };

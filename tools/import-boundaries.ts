@@ -24,6 +24,8 @@ export const LAYERS: Readonly<Record<string, readonly string[]>> = {
   plugin: ['resources', ...LEAVES, 'errors'],
   plugins: PLUGIN_CONTRACT,
   'plugin-files': ['plugins', ...PLUGIN_CONTRACT, 'observability', 'settings'],
+  'plugin-kit': ['snapshot', 'proxy', 'plugins', 'plugin-files', ...PLUGIN_CONTRACT],
+  'plugin-commands': ['plugins', ...PLUGIN_CONTRACT, 'settings'],
   settings: ['resources', ...LEAVES, 'errors'],
   store: ['resources', ...LEAVES, 'errors'],
   secrets: PLUGIN_CONTRACT,

@@ -2,7 +2,7 @@
  * `npm run bench`: the figures, with the peers beside, on one machine in one run. Loopback only.
  *
  *   npm run bench                              everything, 5 rounds of 5 seconds
- *   npm run bench -- --only proxy,churn        some scenarios: proxy, auth, churn, admin, start, idle, verdicts, runners
+ *   npm run bench -- --only proxy,churn        some scenarios: proxy, auth, churn, admin, start, idle, verdicts, runners, plugin
  *   npm run bench -- --rounds 9 --seconds 10
  *   npm run bench -- --quick                   a round of a second at a tenth of the sizes: that it works, not figures
  *   npm run bench -- --record                  also puts the tables into bench/README.md
@@ -20,13 +20,14 @@ import { churn } from './churn.ts';
 import { table } from './figures.ts';
 import { idle } from './idle.ts';
 import { machine, type Machine } from './machine.ts';
+import { plugin } from './plugin.ts';
 import { proxy } from './proxy.ts';
 import { runners } from './runners.ts';
 import type { Report, Scenario } from './scenario.ts';
 import { startTime } from './start-time.ts';
 import { verdicts } from './verdicts.ts';
 
-const scenarios: readonly Scenario[] = [proxy, auth, churn, adminWrites, startTime, idle, verdicts, runners];
+const scenarios: readonly Scenario[] = [proxy, auth, churn, adminWrites, startTime, idle, verdicts, runners, plugin];
 
 const REQUIREMENTS: readonly Requirement[] = [
   { command: 'nginx', package: 'nginx-light' },

@@ -105,6 +105,19 @@ describe('gatewright plugin', () => {
     }
   });
 
+  it('the plugin and the test that the docs print pass', async () => {
+    const page = await readFile(resolve('docs/plugins-in-typescript.md'), 'utf8');
+    const blocks = [...page.matchAll(/^```ts\n([^]*?)^```/gm)].map(([, code = '']) => code);
+    const plugin = blocks.find((code) => code.includes("name: 'team-header'"));
+    const its = blocks.find((code) => code.includes('gatewright/plugin/testing'));
+    await mkdir(join(folder, 'docs'));
+    await writeFile(join(folder, 'docs/team-header.ts'), plugin ?? '');
+    await writeFile(join(folder, 'docs/team-header.test.ts'), its ?? '');
+    const { code, stdout, stderr } = await gatewright('test', 'docs');
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /✔ a team that is not listed is refused/);
+  });
+
   it('test runs the tests of the examples', async () => {
     const { code, stdout, stderr } = await gatewright('test', resolve('examples/plugins'));
     assert.equal(code, 0, stdout + stderr);

@@ -1,5 +1,6 @@
 /** JavaScript functions in configurations, in a real gateway: off until the settings allow them, then in every phase. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
@@ -75,6 +76,14 @@ describe('with gatewright.code_in_config', () => {
     assert.equal((await request(gateway, '/header_filter')).headers['x-filtered'], 'yes');
     assert.equal((await request(gateway, '/body_filter')).body, 'GET /BODY_FILTER\n');
     await until(() => /served.*status=200/.test(gateway.output()));
+  });
+
+  it('the function that the docs print does what they say', async () => {
+    const page = await readFile('docs/plugins-in-typescript.md', 'utf8');
+    const printed = /```json\n([^]*?serverless[^]*?)```/.exec(page)?.[1] ?? '';
+    await route('printed', JSON.parse(printed) as object);
+    assert.equal((await request(gateway, '/printed')).status, 200);
+    assert.equal((await request(gateway, '/printed?debug')).status, 403);
   });
 
   it('a function that throws is 500, one that never answers 504, and nothing goes upstream', async () => {

@@ -130,6 +130,28 @@ describe('the npm package', () => {
     assert.equal(alone.status, 0, alone.stdout + alone.stderr);
   });
 
+  test('what it writes passes the strict TypeScript compiler, by the types that come with the package', () => {
+    const modules = path.join(root, 'node_modules');
+    const options = [
+      '--noEmit',
+      '--strict',
+      '--noUncheckedIndexedAccess',
+      '--allowImportingTsExtensions',
+      '--skipLibCheck',
+    ];
+    const target = ['--target', 'es2024', '--lib', 'es2024,esnext.disposable', '--module', 'nodenext'];
+    const types = ['--typeRoots', path.join(modules, '@types'), '--types', 'node'];
+    const checked = run(process.execPath, [
+      path.join(modules, 'typescript/bin/tsc'),
+      ...options,
+      ...target,
+      ...types,
+      'plugins/hello.ts',
+      'plugins/hello.test.ts',
+    ]);
+    assert.equal(checked.status, 0, checked.stdout + checked.stderr);
+  });
+
   test('types come with it', async () => {
     const manifest = JSON.parse(await readFile(path.join(folder, 'node_modules/gatewright/package.json'), 'utf8')) as {
       exports: { './plugin': { types: string } };

@@ -9,18 +9,21 @@ const functions = [
   ...['headerFilter', 'bodyFilter', 'log', 'filtersBody'],
 ] as const satisfies readonly string[] as readonly (keyof AnyPlugin)[];
 
+type Handler = (first: unknown, second: unknown, third: unknown, fourth: unknown) => unknown;
+
 /** The plugin, each of whose functions says in `running` that it runs. */
 export function markRunning(plugin: AnyPlugin, running: Int32Array): AnyPlugin {
   const mark = markOf(plugin.name);
   const marked: Partial<Record<keyof AnyPlugin, unknown>> = {};
   for (const name of functions) {
-    const run: unknown = Reflect.get(plugin, name);
+    const run = Reflect.get(plugin, name) as Handler | undefined;
     if (typeof run !== 'function') continue;
-    marked[name] = (...args: unknown[]): unknown => {
+    // As many as the longest has: a list of what came would be allocated for every call.
+    marked[name] = (first?: unknown, second?: unknown, third?: unknown, fourth?: unknown): unknown => {
       const outer = running[0] ?? 0;
       running[0] = mark;
       try {
-        return Reflect.apply(run, plugin, args) as unknown;
+        return run.call(plugin, first, second, third, fourth);
       } finally {
         running[0] = outer;
       }

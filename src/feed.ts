@@ -11,6 +11,7 @@ import { SecretResolver } from './secrets/resolver.ts';
 import type { Secrets } from './secrets/secrets.ts';
 import type { Upstream } from './resources/upstream.ts';
 import type { SnapshotChange } from './snapshot/snapshot.ts';
+import { inPages } from './store/in-pages.ts';
 import type { Change, Store } from './store/store.ts';
 
 export interface FeedOptions {
@@ -28,6 +29,7 @@ export class Feed {
   readonly #options: FeedOptions;
   /** undefined: the Admin API has checked what is stored. */
   readonly #itemCheck: ItemCheck | undefined;
+  #loaded = 0;
   readonly #routes = new Set<string>();
   readonly #resolver: SecretResolver | undefined;
   #resend: ((changes: readonly SnapshotChange[]) => void) | undefined;
@@ -39,6 +41,11 @@ export class Feed {
     const { store, secrets, registry, log } = options;
     this.#itemCheck = store.writable ? undefined : new ItemCheck(registry, log);
     this.#resolver = secrets === undefined ? undefined : new SecretResolver(secrets, registry, log);
+  }
+
+  /** Resources that the last load brought. */
+  get loaded(): number {
+    return this.#loaded;
   }
 
   get routeCount(): number {
@@ -56,12 +63,13 @@ export class Feed {
    */
   async *load(): AsyncGenerator<{ revision: number; changes: SnapshotChange[] }> {
     this.#itemCheck?.forgetProblems();
+    this.#loaded = 0;
     let first: number | undefined;
     for (const kind of kindOrder) {
-      const { revision, entries } = await this.#options.store.list(`${kind}/`);
-      first ??= revision;
-      for (let from = 0; from < entries.length; from += pieceSize) {
-        const piece = entries.slice(from, from + pieceSize).map((entry) => ({ key: entry.key, entry }));
+      for await (const { revision, entries } of inPages(this.#options.store, `${kind}/`, pieceSize)) {
+        first ??= revision;
+        this.#loaded += entries.length;
+        const piece = entries.map((entry) => ({ key: entry.key, entry }));
         yield { revision: first, changes: await this.#resolve(this.#accept(piece)) };
       }
     }

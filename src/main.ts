@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { createAdminServer } from './admin/server.ts';
+import { compactHeap } from './compact-heap.ts';
 import { createControlServer } from './control/control-server.ts';
 import { createMetricsServer } from './control/metrics-server.ts';
 import { createStatusServer } from './control/status-server.ts';
@@ -148,6 +149,7 @@ export async function start(options: StartOptions): Promise<number> {
       if (announced !== undefined)
         withdraw = announceAdmin(settings.dataDir, announced, listen.ip, admin.server.address(), log);
     }
+    compactHeap(feed.loaded);
     if (settings.control !== undefined) {
       servers.push(
         await serve(createControlServer({ store, workers, monitor, pluginFiles, registry }), settings.control),

@@ -22,6 +22,7 @@ import { ResourcePool, WorkerSignals } from './plugin/shared-resources.ts';
 import { createTimers, type PluginTimers } from './plugin/timers.ts';
 import { createValueCache } from './plugin/value-cache.ts';
 import { compileVariable } from './plugin/variables.ts';
+import { compactHeap } from './compact-heap.ts';
 import { SecretAsks } from './secret-asks.ts';
 import { VerdictCache } from './plugin/verdict-cache/verdict-cache.ts';
 import { createEnabledRegistry, pluginAttributes } from './enabled-registry.ts';
@@ -290,12 +291,17 @@ function take(message: ToWorker): void {
 
 port.on('message', take);
 
+/** Resources that came before the first request. */
+let loaded = 0;
+
 function handle(message: Exclude<ToWorker, { type: 'plugins' }>): void {
   switch (message.type) {
     case 'changes':
+      loaded += message.changes.length;
       send({ type: 'applied', revision: message.revision, errors: snapshot.apply(message.changes) });
       break;
     case 'listen':
+      compactHeap(loaded);
       void startListening();
       break;
     case 'secret':

@@ -7,21 +7,28 @@ import { indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
 import { referencesOf, type Reference } from '../resources/references.ts';
 import { parseKey } from '../resources/resource-key.ts';
 import type { JsonObject } from '../resources/resource.ts';
+import { inPages } from '../store/in-pages.ts';
 import type { Change, ChangeSet, Store } from '../store/store.ts';
 
 interface Indexed {
   readonly modifiedIndex: number;
   readonly references: readonly Reference[];
-  /** `plugin\0indexKey` of each credential that it holds. */
+  /** Plugin and index key of each credential that it holds, in turns. */
   readonly credentials: readonly string[];
 }
+
+/** Entries that are read from the store at once. */
+const pageSize = 1000;
+/** What most resources have: one list for all of them. */
+const none: readonly never[] = [];
 
 export class ResourceIndex {
   readonly #registry: PluginRegistry;
   readonly #resources = new Map<string, Indexed>();
   /** Target key → source key → how it points there. */
   readonly #referrers = new Map<string, Map<string, Reference['via']>>();
-  readonly #owners = new Map<string, string>();
+  /** Plugin → index key → whose it is. */
+  readonly #owners = new Map<string, Map<string, string>>();
   #revision = 0;
 
   constructor(registry: PluginRegistry) {
@@ -36,12 +43,15 @@ export class ResourceIndex {
       else this.apply(changes.revision, changes.changes);
     });
     try {
-      const { revision, entries } = await store.list('');
-      this.apply(
-        revision,
-        entries.map((entry) => ({ key: entry.key, entry })),
-      );
-      for (const changes of early) if (changes.revision > revision) this.apply(changes.revision, changes.changes);
+      let first = 0;
+      for await (const { revision, entries } of inPages(store, '', pageSize)) {
+        first ||= revision;
+        this.apply(
+          first,
+          entries.map((entry) => ({ key: entry.key, entry })),
+        );
+      }
+      for (const changes of early) if (changes.revision > first) this.apply(changes.revision, changes.changes);
       early = undefined;
     } catch (error) {
       stop();
@@ -66,7 +76,7 @@ export class ResourceIndex {
   }
   /** Key of the consumer or credential that is found by `indexKey`. */
   owner(plugin: string, indexKey: string): string | undefined {
-    return this.#owners.get(`${plugin}\0${indexKey}`);
+    return this.#owners.get(plugin)?.get(indexKey);
   }
 
   apply(revision: number, changes: readonly Change[]): void {
@@ -85,17 +95,22 @@ export class ResourceIndex {
     const value = parseStored(text);
     // What someone else wrote into the store may be anything: it exists, and points nowhere.
     const known = kind !== undefined && value !== undefined;
-    const references = known ? referencesOf(kind, value) : [];
+    const found = known ? referencesOf(kind, value) : none;
+    const references = found.length === 0 ? none : found;
     const credentials = known
-      ? indexKeys(kind, value, this.#registry).map(({ plugin, indexKey }) => `${plugin}\0${indexKey}`)
-      : [];
+      ? indexKeys(kind, value, this.#registry).flatMap(({ plugin, indexKey }) => [plugin, indexKey])
+      : none;
     this.#resources.set(key, { modifiedIndex, references, credentials });
     for (const { target, via } of references) {
       let sources = this.#referrers.get(target);
       if (!sources) this.#referrers.set(target, (sources = new Map<string, Reference['via']>()));
       sources.set(key, via);
     }
-    for (const credential of credentials) this.#owners.set(credential, key);
+    for (const [plugin, indexKey] of pairsOf(credentials)) {
+      let owners = this.#owners.get(plugin);
+      if (!owners) this.#owners.set(plugin, (owners = new Map<string, string>()));
+      owners.set(indexKey, key);
+    }
   }
 
   #remove(key: string, known: Indexed): void {
@@ -105,10 +120,15 @@ export class ResourceIndex {
       sources?.delete(key);
       if (sources?.size === 0) this.#referrers.delete(target);
     }
-    for (const credential of known.credentials) {
-      if (this.#owners.get(credential) === key) this.#owners.delete(credential);
+    for (const [plugin, indexKey] of pairsOf(known.credentials)) {
+      const owners = this.#owners.get(plugin);
+      if (owners?.get(indexKey) === key) owners.delete(indexKey);
     }
   }
+}
+
+function* pairsOf(list: readonly string[]): Iterable<readonly [string, string]> {
+  for (let i = 1; i < list.length; i += 2) yield [list[i - 1] ?? '', list[i] ?? ''];
 }
 
 /** The resource of a stored entry; undefined where the text is none. */

@@ -15,6 +15,7 @@ import type {
   HistoryQuery,
   Operation,
   Origin,
+  Page,
   Precondition,
   Store,
   StoreHistory,
@@ -60,8 +61,8 @@ export function encryptStore(inner: Store, keyring: readonly string[], registry:
       const entry = await inner.get(key);
       return entry === undefined ? undefined : open(entry);
     },
-    async list(prefix: string): Promise<{ revision: number; entries: Entry[] }> {
-      const { revision, entries } = await inner.list(prefix);
+    async list(prefix: string, page?: Page): Promise<{ revision: number; entries: Entry[] }> {
+      const { revision, entries } = await inner.list(prefix, page);
       return { revision, entries: entries.map(open) };
     },
     async commit(

@@ -3,7 +3,7 @@
  * Invariant: the order is thrown away whenever a key comes or goes, and made again by the next `list`.
  */
 import type { Rows } from './apply-commit.ts';
-import type { Entry } from './store.ts';
+import type { Entry, Page } from './store.ts';
 
 export class EntryTable implements Rows {
   readonly #entries = new Map<string, Entry>();
@@ -27,12 +27,14 @@ export class EntryTable implements Rows {
   }
 
   /** A new array, ordered by key. */
-  list(prefix: string): Entry[] {
+  list(prefix: string, { after, limit }: Page = { after: '', limit: Infinity }): Entry[] {
     this.#sortedKeys ??= [...this.#entries.keys()].sort();
     const entries: Entry[] = [];
-    for (let index = firstNotBelow(this.#sortedKeys, prefix); index < this.#sortedKeys.length; index += 1) {
+    const start = firstNotBelow(this.#sortedKeys, after > prefix ? after : prefix);
+    for (let index = start; index < this.#sortedKeys.length && entries.length < limit; index += 1) {
       const key = this.#sortedKeys[index];
       if (key?.startsWith(prefix) !== true) break;
+      if (key <= after) continue;
       const entry = this.#entries.get(key);
       if (entry !== undefined) entries.push(entry);
     }

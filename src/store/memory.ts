@@ -13,6 +13,7 @@ import {
   type Entry,
   type Operation,
   type Origin,
+  type Page,
   type Precondition,
   type Store,
   type StoreHooks,
@@ -47,9 +48,9 @@ export class MemoryStore implements Store {
     return this.#table.get(key);
   }
 
-  async list(prefix: string): Promise<{ revision: number; entries: Entry[] }> {
+  async list(prefix: string, page?: Page): Promise<{ revision: number; entries: Entry[] }> {
     this.#assertOpen();
-    return { revision: this.#revision, entries: this.#table.list(prefix) };
+    return { revision: this.#revision, entries: this.#table.list(prefix, page) };
   }
 
   async commit(

@@ -17,6 +17,7 @@ import {
   type Entry,
   type Operation,
   type Origin,
+  type Page,
   type Precondition,
   type Store,
   type StoreHooks,
@@ -60,7 +61,7 @@ class SqliteStore implements Store {
     this.#file = file;
     this.#watchers = new Watchers(hooks);
     this.#rows = new SqliteRows(database);
-    this.#listEntries = database.prepare(`${SELECT_ENTRY} WHERE key >= ? AND key < ? ORDER BY key`);
+    this.#listEntries = database.prepare(`${SELECT_ENTRY} WHERE key >= ? AND key < ? ORDER BY key LIMIT ?`);
     // Rows as arrays: a third less time for a long list than objects whose keys SQLite names.
     this.#listEntries.setReturnArrays(true);
     this.#readRevision = database.prepare("SELECT value FROM meta WHERE name = 'revision'");
@@ -85,11 +86,14 @@ class SqliteStore implements Store {
     return this.#attempt(() => this.#rows.get(key));
   }
 
-  async list(prefix: string): Promise<{ revision: number; entries: Entry[] }> {
+  /** A negative limit is none (SQLite: LIMIT). */
+  async list(prefix: string, { after, limit }: Page = { after: '', limit: -1 }) {
     return this.#attempt(() => ({
       revision: this.#revision(),
-      // U+10FFFF is no character: nothing that starts with the prefix sorts behind it.
-      entries: this.#listEntries.all(prefix, `${prefix}\u{10ffff}`).map((row) => entryOf(row as unknown as EntryRow)),
+      entries: this.#listEntries
+        // U+10FFFF is no character: nothing that starts with the prefix sorts behind it. With NUL a key's next begins.
+        .all(after > prefix ? `${after}\0` : prefix, `${prefix}\u{10ffff}`, limit)
+        .map((row) => entryOf(row as unknown as EntryRow)),
     }));
   }
 

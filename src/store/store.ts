@@ -108,6 +108,12 @@ export interface HistoryState {
   readonly unopened?: ReadonlySet<string>;
 }
 
+/** A piece of a list: at most `limit` entries whose keys come after `after` ('': from the beginning). */
+export interface Page {
+  readonly after: string;
+  readonly limit: number;
+}
+
 export interface Store {
   /** false: `commit` rejects (standalone YAML). */
   readonly writable: boolean;
@@ -115,7 +121,7 @@ export interface Store {
   readonly history: StoreHistory | undefined;
   get(key: string): Promise<Entry | undefined>;
   /** Entries whose key starts with `prefix`, ordered by key, and the revision they were read at. */
-  list(prefix: string): Promise<{ revision: number; entries: Entry[] }>;
+  list(prefix: string, page?: Page): Promise<{ revision: number; entries: Entry[] }>;
   /**
    * Atomic and durable when the promise resolves. Throws StoreError when it cannot be stored, when a key is empty, or
    * when two operations name one key. Deleting a key that does not exist changes nothing; where nothing changes at all,

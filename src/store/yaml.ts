@@ -15,6 +15,7 @@ import {
   type CommitResult,
   type Entry,
   type Operation,
+  type Page,
   type Store,
   type StoreHooks,
 } from './store.ts';
@@ -86,9 +87,9 @@ export class YamlStore implements Store {
     return this.#table.get(key);
   }
 
-  async list(prefix: string): Promise<{ revision: number; entries: Entry[] }> {
+  async list(prefix: string, page?: Page): Promise<{ revision: number; entries: Entry[] }> {
     this.#assertOpen();
-    return { revision: this.#revision, entries: this.#table.list(prefix) };
+    return { revision: this.#revision, entries: this.#table.list(prefix, page) };
   }
 
   async commit(): Promise<CommitResult> {

@@ -126,6 +126,18 @@ export function storeConformance(name: string, fixture: StoreFixture): void {
           assert.deepEqual((await store.list('routes/3')).entries, []);
         }));
 
+      test('list gives a page at a time: what comes after a key, at most so many', () =>
+        withStore(async ({ store, change }) => {
+          await change(...['a', 'b', 'c', 'd'].map((id) => put(`routes/${id}`, 'x')), put('services/1', 'x'));
+          const page = async (after: string, limit: number): Promise<string[]> =>
+            (await store.list('routes/', { after, limit })).entries.map(({ key }) => key);
+          assert.deepEqual(await page('', 3), ['routes/a', 'routes/b', 'routes/c']);
+          assert.deepEqual(await page('routes/c', 3), ['routes/d']);
+          assert.deepEqual(await page('routes/bb', 1), ['routes/c']);
+          assert.deepEqual(await page('routes/d', 3), []);
+          assert.deepEqual((await store.list('', { after: 'routes/d', limit: 9 })).entries[0]?.key, 'services/1');
+        }));
+
       test('a prefix means itself: no wildcard, no folding of case', () =>
         withStore(async ({ store, change }) => {
           await change(put('routes/a_1', 'x'), put('routes/ab1', 'x'), put('routes/A_1', 'x'), put('routes/a', 'x'));

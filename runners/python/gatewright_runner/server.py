@@ -7,7 +7,7 @@ waits (for the gateway, for an async plugin) or turns out to take long, another 
                       └─ give away ──▶ finish the call, hand the connection back, rest until it is needed
 
 Threads alone would do, but not well: with many of them the interpreter's lock goes to and fro at each system call, and calls a second
-fall to a third or less, at times. `docs/decisions/0012-python-runner.md` has the figures.
+fall to a third or less, at times. `docs/decisions/0009-python-runner.md` has the figures.
 """
 
 from __future__ import annotations

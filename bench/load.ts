@@ -26,9 +26,17 @@ export async function load(port: number, seconds: number, asked: Asked = {}): Pr
     '-H',
     `${name}: ${value}`,
   ]);
-  const wrk = ['wrk', '-t', '1', '-c', String(CONNECTIONS), '-d', `${seconds}s`, '--latency', ...headers];
-  const url = `http://127.0.0.1:${port}${path}`;
-  const { stdout } = await promisify(execFile)('taskset', ['-c', String(LOAD_CORE), ...wrk, url]);
+  return wrk(['-c', String(CONNECTIONS), '-d', `${seconds}s`, ...headers, `http://127.0.0.1:${port}${path}`]);
+}
+
+/** One connection that asks as `script` (Lua) says. Fails as `load` does. */
+export function loadScripted(port: number, seconds: number, script: string): Promise<LoadResult> {
+  return wrk(['-c', '1', '-d', `${seconds}s`, '-s', script, `http://127.0.0.1:${port}`]);
+}
+
+async function wrk(options: readonly string[]): Promise<LoadResult> {
+  const command = ['-c', String(LOAD_CORE), 'wrk', '-t', '1', '--latency', ...options];
+  const { stdout } = await promisify(execFile)('taskset', command);
   return parseWrk(stdout);
 }
 

@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { TLSSocket } from 'node:tls';
 import { performance } from 'node:perf_hooks';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type {
@@ -200,7 +200,8 @@ export class ProxyExchange implements Exchange {
     return this.connection.remoteAddress;
   }
   get clientCertificate(): X509Certificate | undefined {
-    return this.connection.encrypted ? (this.connection.socket as TLSSocket).getPeerX509Certificate() : undefined;
+    const { socket } = this.connection;
+    return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
   }
   get serverAddress(): string {
     return this.connection.localAddress;

@@ -201,7 +201,7 @@ function inertDeps(name: string, registry: PluginRegistry) {
     counters: unused('counters') as never,
     shared: { acquire },
     http: (registry.http ?? unused('http')) as never,
-    functions: { acquire: () => ({ ...(unused('functions') as object), release: nothing }) as never },
+    functions: { acquire: () => ({ ...unused('functions'), release: nothing }) as never },
     verdicts: unused('verdicts') as never,
     events: { onReopen: () => nothing, onStop: () => nothing },
     timers: { setTimeout: () => nothing, setInterval: () => nothing, dispose: nothing },

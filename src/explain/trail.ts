@@ -11,6 +11,8 @@ const onResponse: Noted = { verdict: 'on response', reason: undefined, detail: u
 
 export class Trail implements StepObserver {
   readonly #ended = new Map<Step, Noted>();
+  /** Of the step that runs. */
+  #notes: string[] = [];
   #active: ActivePipeline | undefined;
   /** The pipeline is a consumer's variant: what it has in `rewrite` ran before, in the one that it replaced. */
   #replaced = false;
@@ -30,7 +32,13 @@ export class Trail implements StepObserver {
 
   onStep(step: Step, verdict: 'passed' | 'refused' | 'failed' | 'skipped', reply: Reply | undefined): void {
     const reason = reply === undefined ? undefined : (reply.reason ?? `${step.plugin.name}.reply`);
-    this.#ended.set(step, { verdict, reason, detail: reply?.detail });
+    const details = [...(reply?.detail === undefined ? [] : [reply.detail]), ...this.#notes];
+    this.#notes = [];
+    this.#ended.set(step, { verdict, reason, detail: details.length === 0 ? undefined : details.join('; ') });
+  }
+
+  onNote(text: string): void {
+    this.#notes.push(text);
   }
 
   steps(): ExplainStep[] {

@@ -141,6 +141,8 @@ export interface Exchange {
   readonly reason: string | undefined;
   /** Explain asks what would happen: nothing may be counted, locked or written because of this exchange. */
   readonly dryRun: boolean;
+  /** For explain: one sentence about the step that runs, without secrets. A client's request has no use for it. */
+  note(text: string): void;
   /** A value plugins keep for this exchange, by plugin name. */
   readonly context: Map<string, Json | object>;
 }

@@ -250,6 +250,10 @@ export class ProxyExchange implements Exchange {
     this.#clientPort = port;
   }
 
+  note(text: string): void {
+    this.observer?.onNote(text);
+  }
+
   authenticate(consumer: AuthenticatedConsumer): void {
     this.consumer = consumer;
     const { headers } = this;

@@ -350,32 +350,67 @@ describe('custom-auth with a function of the function directory', () => {
     });
   });
 
-  it('is explained without being asked, and counted', async () => {
+  const explain = async (path: string, headers: string[][]): Promise<Parsed> => {
+    const response = await fetch(`http://127.0.0.1:${String(gateway.ports.control)}/v1/explain`, {
+      method: 'POST',
+      body: JSON.stringify({ method: headers.length > 1 ? 'POST' : 'GET', url: `${gateway.url}${path}`, headers }),
+    });
+    return (await response.json()) as Parsed;
+  };
+  /** All that is counted of a scope. */
+  const counted = async (scope: string): Promise<string[]> => {
+    const metrics = await fetch(`http://127.0.0.1:${String(gateway.ports.metrics)}/apisix/prometheus/metrics`);
+    return (await metrics.text())
+      .split('\n')
+      .filter((line) => line.includes(`scope="${scope}"`) && !line.endsWith(' 0'));
+  };
+  const count = async (scope: string, line: string): Promise<number> =>
+    Number((await counted(scope)).find((one) => one.includes(line))?.split(' ')[1] ?? NaN);
+
+  it('is explained without being asked: whether a verdict is kept, until when, and nothing is changed by it', async () => {
     await route('told', missionConfig);
-    const explain = async (): Promise<Parsed> => {
-      const response = await fetch(`http://127.0.0.1:${String(gateway.ports.control)}/v1/explain`, {
-        method: 'POST',
-        body: JSON.stringify({ url: `${gateway.url}/told/a?Query1=1`, headers: [['Header1', 'good']] }),
-      });
-      return (await response.json()) as Parsed;
-    };
-    const before = (await calls()).length;
-    const unknown = await explain();
+    const path = '/told/a?Query1=1';
+    const calledBefore = (await calls()).length;
+    const before = await counted('route#told');
+    const unknown = await explain(path, [['Header1', 'good']]);
     assert.equal(unknown.outcome.reason, 'custom-auth.verdict_unknown');
     assert.match(unknown.outcome.detail, /no verdict is kept/);
-    assert.equal((await calls()).length, before);
-    await get('/told/a?Query1=1', { Header1: 'good' });
-    // Explain's request has another Host: the verdict is kept by it.
-    await get('/told/a?Query1=1', { Header1: 'good', Host: `127.0.0.1:${String(gateway.ports.data)}` });
-    assert.equal((await explain()).outcome.status, undefined);
-    const metrics = await (
-      await fetch(`http://127.0.0.1:${String(gateway.ports.metrics)}/apisix/prometheus/metrics`)
-    ).text();
-    const count = (line: string): number => Number(new RegExp(`${line} (\\d+)`).exec(metrics)?.[1] ?? 0);
-    const at = 'plugin="custom-auth",scope="route#told"';
-    assert.ok(count(`verdict_cache_lookups_total\\{${at},result="miss"\\}`) >= 1, metrics);
-    assert.ok(count(`authorizer_calls_total\\{${at},outcome="passed"\\}`) >= 1);
-    assert.ok(count(`authorizer_call_duration_ms_count\\{${at}\\}`) >= 1);
-    assert.ok(count('authorizer_calls_total\\{plugin="custom-auth",scope="route#chaos",outcome="failed"\\}') >= 7);
+    assert.deepEqual(await counted('route#told'), before);
+    // It filled nothing: the next request asks.
+    const from = Date.now();
+    assert.equal((await get(path, { Header1: 'good' })).status, 200);
+    assert.equal((await get(path, { Header1: 'bad' })).status, 401);
+    assert.equal((await calls()).length - calledBefore, 2);
+    const asked = await counted('route#told');
+    const [passed] = (await explain(path, [['Header1', 'good']])).steps;
+    assert.equal(passed.verdict, 'passed');
+    const until = Date.parse(/verdict is kept until (\S+)$/.exec(passed.detail)?.[1] ?? '');
+    assert.ok(until >= from + 10_000 && until <= Date.now() + 10_000, passed.detail);
+    const refused = await explain(path, [['Header1', 'bad']]);
+    assert.match(refused.steps[0].detail, /^custom-auth would not ask: this verdict is kept until 20/);
+    assert.deepEqual([refused.outcome.status, refused.outcome.reason], [401, 'custom-auth.refused']);
+    assert.doesNotMatch(JSON.stringify([passed, refused]), /good|bad/);
+    assert.deepEqual(await counted('route#told'), asked);
+    assert.equal((await calls()).length - calledBefore, 2);
+    // A verdict that was made for a request without a body says nothing of one with.
+    const withBody = [
+      ['Header1', 'good'],
+      ['Content-Length', '1'],
+    ];
+    assert.match((await explain(path, withBody)).outcome.detail, /kept by the body, which explain is not told/);
+    await route('told', { ...missionConfig, cache_time: 0 });
+    assert.match((await explain(path, [['Header1', 'good']])).outcome.detail, /nothing is kept/);
+  });
+
+  it('is counted: hits, misses, calls, errors and latency', async () => {
+    await route('counted', missionConfig);
+    for (const value of ['good', 'good', 'good', 'bad']) await get('/counted/a', { Header1: value });
+    const at = (line: string): Promise<number> => count('route#counted', line);
+    assert.equal(await at('result="hit"'), 2);
+    assert.equal(await at('result="miss"'), 2);
+    assert.equal(await at('outcome="passed"'), 1);
+    assert.equal(await at('outcome="refused"'), 1);
+    assert.equal(await at('authorizer_call_duration_ms_count'), 2);
+    assert.ok((await count('route#chaos', 'outcome="failed"')) >= 7);
   });
 });

@@ -91,7 +91,9 @@ export class Authorizer {
     const key = this.#keyBase + this.#verdicts.epoch(this.#scope) + field(exchange.route?.id) + inputs;
     if (exchange.dryRun) {
       const kept = this.#verdicts.peek(key);
-      return kept === undefined ? undefined : readVerdict(kept.text);
+      if (kept === undefined) return undefined;
+      exchange.note(`${this.#plugin} would not ask: this verdict is kept until ${new Date(kept.expiry).toISOString()}`);
+      return readVerdict(kept.text);
     }
     const found = this.#verdicts.fetch(key, this.#timeoutMs, async () => {
       const { verdict, ttlMs } = await this.#ask(ask);
@@ -104,14 +106,16 @@ export class Authorizer {
     return this.#fetched(found);
   }
 
-  /** The answer to explain where nothing is kept: what would be decided is not known. */
-  notAsked(): Reply {
+  /** The answer to explain where no verdict is found: what would be decided is not known. `byBody`: nor can one be looked for. */
+  notAsked(byBody = false): Reply {
     return {
       status: 503,
       reason: `${this.#plugin}.verdict_unknown`,
-      detail: this.caches
-        ? 'no verdict is kept for this request: the authoriser would be asked'
-        : 'the authoriser would be asked: nothing is kept',
+      detail: !this.caches
+        ? 'the authoriser would be asked: nothing is kept'
+        : byBody
+          ? 'verdicts are kept by the body, which explain is not told'
+          : 'no verdict is kept for this request: the authoriser would be asked',
     };
   }
 

@@ -92,6 +92,8 @@ export class TestExchange implements Exchange {
   readonly bodyBytesSent = 0;
   readonly reason = undefined;
   readonly dryRun: boolean;
+  /** What explain would be told. */
+  readonly notes: string[] = [];
   readonly context = new Map<string, Json | object>();
   #body: Uint8Array;
   #consumer: AuthenticatedConsumer | undefined;
@@ -140,6 +142,9 @@ export class TestExchange implements Exchange {
 
   get consumer(): AuthenticatedConsumer | undefined {
     return this.#consumer;
+  }
+  note(text: string): void {
+    this.notes.push(text);
   }
   authenticate(consumer: AuthenticatedConsumer): void {
     this.#consumer = consumer;

@@ -81,11 +81,10 @@ export const customAuth = definePlugin<Config, State>({
   },
 
   rewrite(state, exchange) {
-    const { config } = state;
-    const sendsBody = config.is_send_body && mayHaveBody(exchange);
-    if (sendsBody && !exchange.dryRun)
-      return exchange.body(config.max_body_size).then((body) => decide(state, exchange, body));
-    return decide(state, exchange, undefined);
+    const { config, authorizer, keyInputs } = state;
+    if (!config.is_send_body || !mayHaveBody(exchange)) return decide(state, exchange, undefined);
+    if (!exchange.dryRun) return exchange.body(config.max_body_size).then((body) => decide(state, exchange, body));
+    return keyInputs.has('body') ? authorizer.notAsked(true) : decide(state, exchange, undefined);
   },
 });
 
@@ -126,7 +125,8 @@ function apply(state: State, exchange: Exchange, verdict: Verdict): Reply | unde
   if (verdict.consumer !== undefined) {
     const consumer = state.credentials.consumer(verdict.consumer);
     if (consumer === undefined) {
-      state.log.error('the function named a consumer that does not exist', { consumer: verdict.consumer });
+      if (!exchange.dryRun)
+        state.log.error('the function named a consumer that does not exist', { consumer: verdict.consumer });
       return refuse(state, {}, 'unknown_consumer');
     }
     setUpstreamHeaders(exchange, verdict.headers);

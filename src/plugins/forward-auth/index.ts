@@ -93,14 +93,14 @@ export const forwardAuth = definePlugin<Config, State>({
 });
 
 function run(state: State, exchange: Exchange): MaybeAsync {
-  const { config, outgoing } = state;
-  if ((config.request_method === 'POST' || outgoing.readsBody) && mayHaveBody(exchange) && !exchange.dryRun) {
-    return exchange.body(config.max_body_size).then((body) => {
-      if (outgoing.readsBody) exchange.context.set('post_args', parseBody(exchange.headers.get('content-type'), body));
-      return decide(state, exchange, config.request_method === 'POST' ? body : undefined);
-    });
-  }
-  return decide(state, exchange, undefined);
+  const { config, outgoing, authorizer } = state;
+  const readsBody = (config.request_method === 'POST' || outgoing.readsBody) && mayHaveBody(exchange);
+  if (!readsBody) return decide(state, exchange, undefined);
+  if (exchange.dryRun) return authorizer.notAsked(true);
+  return exchange.body(config.max_body_size).then((body) => {
+    if (outgoing.readsBody) exchange.context.set('post_args', parseBody(exchange.headers.get('content-type'), body));
+    return decide(state, exchange, config.request_method === 'POST' ? body : undefined);
+  });
 }
 
 function decide(state: State, exchange: Exchange, body: Uint8Array | undefined): MaybeAsync {

@@ -141,10 +141,10 @@ export const opa = definePlugin<Config, State>({
   },
 
   access(state, exchange) {
-    const { config } = state;
-    if (config.with_body && mayHaveBody(exchange) && !exchange.dryRun)
-      return exchange.body(config.max_body_size).then((body) => decide(state, exchange, body));
-    return decide(state, exchange, undefined);
+    const { config, authorizer } = state;
+    if (!config.with_body || !mayHaveBody(exchange)) return decide(state, exchange, undefined);
+    if (exchange.dryRun) return authorizer.notAsked(true);
+    return exchange.body(config.max_body_size).then((body) => decide(state, exchange, body));
   },
 });
 

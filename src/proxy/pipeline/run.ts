@@ -10,6 +10,8 @@ import type { Step } from './compiled.ts';
 export interface StepObserver {
   /** A step ended: 'passed', 'refused', 'failed' or 'skipped' (its `_meta.filter` did not match). */
   onStep(step: Step, verdict: 'passed' | 'refused' | 'failed' | 'skipped', reply: Reply | undefined): void;
+  /** The step that has not ended yet says something of itself. */
+  onNote(text: string): void;
 }
 
 export interface FailureLog {

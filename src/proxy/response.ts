@@ -36,8 +36,8 @@ export function sendReply(exchange: ProxyExchange, reply: Reply, context: Respon
   exchange.responseState = response;
   runHeaderFilters(exchange, context);
   const filters = bodyFilters(exchange);
-  let bytes = response.replacement ?? body;
-  if (filters !== undefined) bytes = runBodyFilters(filters, exchange, bytes, true, context);
+  const whole = response.replacement ?? body;
+  const bytes = filters === undefined ? whole : filterWhole(filters, exchange, response, whole, context);
   const { connection } = exchange;
   connection.startResponse(
     response.status,
@@ -79,13 +79,18 @@ function runHeaderFilterList(
       const response = exchange.responseState;
       // The filter may have been meant to hide something: fail closed.
       if (response !== undefined) {
-        response.status = 500;
-        response.replacement = encodeBody({ error_msg: '500 Internal Server Error' });
-        response.headers.remove('Content-Encoding');
+        response.replacement = failed(response);
         exchange.reason = `${plugin.name}.failed`;
       }
     }
   }
+}
+
+/** What is sent where a filter of the response failed and nothing has left yet. */
+function failed(response: ResponseState): Buffer {
+  response.status = 500;
+  response.headers.remove('Content-Encoding');
+  return encodeBody({ error_msg: '500 Internal Server Error' });
 }
 
 /** undefined where no plugin touches the body: it streams through untouched. */
@@ -116,6 +121,21 @@ export function runBodyFilters(
     }
   }
   return asBuffer(bytes);
+}
+
+/** A body that is there whole before any of the response was sent. A filter that fails makes it 500, as one of the head does. */
+export function filterWhole(
+  filters: readonly CompiledPlugin[],
+  exchange: ProxyExchange,
+  response: ResponseState,
+  body: Uint8Array,
+  context: ResponseContext,
+): Buffer {
+  try {
+    return runBodyFilters(filters, exchange, body, true, context);
+  } catch {
+    return failed(response);
+  }
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

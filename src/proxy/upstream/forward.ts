@@ -23,6 +23,7 @@ import type { CompiledPlugin, CompiledUpstream, Step } from '../pipeline/compile
 import { runSteps } from '../pipeline/run.ts';
 import {
   bodyFilters,
+  filterWhole,
   type ResponseContext,
   runBodyFilters,
   runHeaderFilters,
@@ -95,9 +96,13 @@ export class Forward implements ResponseSink {
     const pending = this.#upstream.target.ready();
     if (pending === undefined) this.#attempt();
     else
-      void pending.then(() => {
-        if (!this.#finished) this.#attempt();
-      });
+      pending
+        .then(() => {
+          if (!this.#finished) this.#attempt();
+        })
+        .catch((error: unknown) => {
+          this.#failUnexpectedly(error);
+        });
   }
 
   /** The client is gone: the upstream's work is of no use any more. */
@@ -329,12 +334,14 @@ export class Forward implements ResponseSink {
     this.#filters = bodyFilters(exchange);
     const { connection } = exchange;
     const { replacement } = response;
+    const bytes =
+      replacement === undefined || this.#filters === undefined
+        ? replacement
+        : filterWhole(this.#filters, exchange, response, replacement, context);
     const fields = serialiseResponseFields(response, context);
     const reason = response.status === head.status ? head.reason : (STATUS_CODES[response.status] ?? '');
-    if (replacement !== undefined) {
+    if (bytes !== undefined) {
       this.#dropBody = true;
-      const bytes =
-        this.#filters === undefined ? replacement : runBodyFilters(this.#filters, exchange, replacement, true, context);
       connection.startResponse(response.status, reason, fields, bytes.length, bytes.length);
       connection.writeBody(bytes);
       return;
@@ -355,13 +362,30 @@ export class Forward implements ResponseSink {
     this.#held = held;
     response.readBody = (maxBytes) => held.body(maxBytes);
     const log = { pluginFailed: this.#context.onPluginFailure.bind(this.#context) };
-    void Promise.resolve(runSteps(steps, this.#exchange, undefined, log)).then((reply) => {
-      response.readBody = undefined;
-      this.#held = undefined;
-      if (this.#finished) return;
-      if (reply !== undefined) this.#refuse(reply);
-      else this.#letGo(head, response, held);
-    });
+    Promise.resolve(runSteps(steps, this.#exchange, undefined, log))
+      .then((reply) => {
+        response.readBody = undefined;
+        this.#held = undefined;
+        if (this.#finished) return;
+        if (reply !== undefined) this.#refuse(reply);
+        else this.#letGo(head, response, held);
+      })
+      .catch((error: unknown) => {
+        this.#failUnexpectedly(error);
+      });
+  }
+
+  /** A reply that cannot be sent, or a defect of the gateway: nobody but us would hear of it, and the client would wait for ever. */
+  #failUnexpectedly(error: unknown): void {
+    this.#context.onPluginFailure('gateway', 'upstream', error);
+    const { connection, finished } = this.#exchange;
+    const answered = connection.responding || finished;
+    this.#finished = true;
+    this.#connection?.destroy();
+    this.#connection = undefined;
+    this.#releaseEndpoint(true);
+    if (answered) connection.abortResponse();
+    else this.#context.onFailed(this.#exchange, new GatewayError('PLUGIN_FAILED'));
   }
 
   #refuse(reply: Reply): void {

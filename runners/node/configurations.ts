@@ -5,7 +5,7 @@
 import { ConfigError } from '../../src/errors/gateway-error.ts';
 import type { AnyPlugin } from '../../src/plugin/plugin.ts';
 import { Chain } from './chain.ts';
-import { decodePrepareConf } from './messages.ts';
+import { decodePrepareConf, utf8 } from './messages.ts';
 import type { Found } from './said.ts';
 
 interface Configuration {
@@ -40,7 +40,7 @@ export class Configurations {
 
   /** Rejects with ConfigError or ProtocolError. */
   async prepare(message: Buffer): Promise<number> {
-    const conf = decodePrepareConf(message);
+    const conf = readConf(message);
     const chain = Chain.compile(conf, this.#plugins);
     const generation = this.#generation;
     const { token, expires } = await this.#all.register(message);
@@ -59,7 +59,7 @@ export class Configurations {
   async find(token: number): Promise<Chain | undefined> {
     const found = await this.#all.find(token);
     if (found === undefined) return undefined;
-    return usable(this.#compile(token, decodePrepareConf(Buffer.from(found.message)), found.expires));
+    return usable(this.#compile(token, readConf(Buffer.from(found.message)), found.expires));
   }
 
   #compile(token: number, conf: Configuration['conf'], expires: number): Chain | ConfigError {
@@ -86,6 +86,11 @@ export class Configurations {
     this.#kept.delete(token);
     if (chain instanceof Chain) chain.dispose();
   }
+}
+
+/** Throws ProtocolError. A missing value is an empty one. */
+function readConf(message: Buffer): Configuration['conf'] {
+  return decodePrepareConf(message).conf.map(([name, value = '']) => [utf8(name), utf8(value)]);
 }
 
 function usable(chain: Chain | ConfigError): Chain {

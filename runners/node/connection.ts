@@ -9,10 +9,10 @@
 import type { Socket } from 'node:net';
 import { ConfigError, GatewayError } from '../../src/errors/gateway-error.ts';
 import type { Reply } from '../../src/plugin/plugin.ts';
-import type { TextEntry } from '../../src/plugin/runners/runners.ts';
+import type { RequestVerdict, TextEntry } from '../../src/plugin/runners/runners.ts';
 import { FrameReader, type Frame } from '../../src/runners/wire/frame-reader.ts';
-import { ErrorCode, RpcType } from '../../src/runners/wire/messages.ts';
 import { ProtocolError } from '../../src/runners/wire/reader.ts';
+import { ErrorCode, RpcType } from '../../src/runners/wire/schema.ts';
 import { FrameWriter } from '../../src/runners/wire/writer.ts';
 import type { Chain, Running } from './chain.ts';
 import type { Configurations } from './configurations.ts';
@@ -131,11 +131,8 @@ export class Connection {
       (chain, call) => {
         const result = chain.request(exchange, call);
         const answer = (reply: Reply | undefined): Buffer => {
-          if (reply !== undefined) return stop(request.id, reply, exchange.response.headers.changes());
-          const rewrite = exchange.rewrite();
-          return rewrite === undefined
-            ? messages.encodeUnchanged(writer, request.id)
-            : messages.encodeRewrite(writer, request.id, rewrite);
+          const verdict = reply === undefined ? exchange.verdict() : stop(reply, exchange.response.headers.changes());
+          return messages.encodeRequestVerdict(writer, request.id, verdict);
         };
         return result instanceof Promise ? result.then(answer) : answer(result);
       },
@@ -148,8 +145,7 @@ export class Connection {
     const exchange = new ResponseExchange(response, this.#ask);
     this.#run(response.confToken, async (chain, call) => {
       await chain.response(exchange, call);
-      const { changedStatus, headers, replacement } = exchange.response;
-      return messages.encodeResponse(writer, response.id, changedStatus, headers.changes(), replacement);
+      return messages.encodeResponseVerdict(writer, response.id, exchange.response.verdict());
     });
   }
 
@@ -242,7 +238,8 @@ export class Connection {
       this.#end(call, messages.encodeError(writer, ErrorCode.badRequest));
     } else if (error instanceof GatewayError && error.status >= 400 && id !== undefined) {
       log.line('warn', `${who}: ${error.message}`);
-      this.#end(call, stop(id, { status: error.status, body: { error_msg: error.publicMessage } }, []));
+      const verdict = stop({ status: error.status, body: { error_msg: error.publicMessage } }, []);
+      this.#end(call, messages.encodeRequestVerdict(writer, id, verdict));
     } else {
       log.failure(who, error);
       this.#end(call, messages.encodeError(writer, ErrorCode.serviceUnavailable));
@@ -282,11 +279,10 @@ export class Connection {
   }
 }
 
-function stop(id: number, { status, headers = {}, body }: Reply, added: readonly TextEntry[]): Buffer {
+function stop({ status, headers = {}, body }: Reply, added: readonly TextEntry[]): RequestVerdict {
   if (!Number.isInteger(status) || status < 200 || status > 599)
     throw new TypeError(`the status of a reply: ${status}`);
-  const entries: TextEntry[] = [...Object.entries(headers), ...added];
-  return messages.encodeStop(writer, id, status, entries, bodyBytes(body));
+  return { action: 'stop', status, headers: [...Object.entries(headers), ...added], body: bodyBytes(body) };
 }
 
 /** As the gateway sends a reply's body. */

@@ -6,11 +6,12 @@ import { isIP } from 'node:net';
 import { GatewayError } from '../../src/errors/gateway-error.ts';
 import type { HeaderFields } from '../../src/plugin/exchange.ts';
 import { argumentEntries, decodeBytes } from '../../src/plugin/runners/entries.ts';
-import type { TextEntry } from '../../src/plugin/runners/runners.ts';
+import type { RequestVerdict, ResponseVerdict, TextEntry } from '../../src/plugin/runners/runners.ts';
+import type { ExtraInfoQuestion, HttpRespCall } from '../../src/runners/wire/schema.ts';
 import { ChangedHeaders } from './header-fields.ts';
-import { latin1, utf8, type Question, type RequestCall, type ResponseCall, type Rewrite } from './messages.ts';
+import { latin1, utf8, type RequestCall } from './messages.ts';
 
-export type Ask = (question: Question) => Promise<Buffer | undefined>;
+export type Ask = (question: ExtraInfoQuestion) => Promise<Buffer | undefined>;
 
 /** A runner has no such thing. */
 class NotInRunner extends Error {
@@ -61,7 +62,7 @@ abstract class RunnerExchange {
   variable(name: string): Promise<string | undefined> {
     let value = this.#variables.get(name);
     if (value === undefined) {
-      value = this.ask({ variable: name }).then((bytes) => bytes?.toString('utf8'));
+      value = this.ask({ info: 'variable', name }).then((bytes) => bytes?.toString('utf8'));
       this.#variables.set(name, value);
     }
     return value;
@@ -138,7 +139,7 @@ export class RequestExchange extends RunnerExchange {
 
   /** One round trip, once. Rejects with GatewayError REQUEST_BODY_TOO_LARGE. */
   async body(maxBytes: number): Promise<Uint8Array> {
-    this.#body ??= this.ask('request-body').then((bytes) => bytes ?? Buffer.alloc(0));
+    this.#body ??= this.ask({ info: 'request-body' }).then((bytes) => bytes ?? Buffer.alloc(0));
     const body = await this.#body;
     if (body.length > maxBytes) throw new GatewayError('REQUEST_BODY_TOO_LARGE');
     return body;
@@ -148,12 +149,13 @@ export class RequestExchange extends RunnerExchange {
     this.#newBody = body;
   }
 
-  /** undefined: nothing. Throws TypeError on a path that is none. */
-  rewrite(): Rewrite | undefined {
+  /** Of a request that no plugin replied to. Throws TypeError on a path that is none. */
+  verdict(): RequestVerdict {
     const { path, query, host } = this.upstream;
     if (path !== undefined && !/^\/[^?#\s]*$/.test(path)) throw new TypeError(`upstream.path: ${JSON.stringify(path)}`);
     if (host !== undefined) this.headers.set('host', host);
     const rewrite = {
+      action: 'rewrite' as const,
       path: path === undefined ? undefined : decodeBytes(latin1(path)),
       headers: this.headers.changes(),
       args: query === undefined ? [] : this.#argumentChanges(latin1(query)),
@@ -162,7 +164,7 @@ export class RequestExchange extends RunnerExchange {
     };
     const { headers, args, responseHeaders, body } = rewrite;
     const unchanged = path === undefined && body === undefined && [headers, args, responseHeaders].every(isEmpty);
-    return unchanged ? undefined : rewrite;
+    return unchanged ? { action: 'none' } : rewrite;
   }
 
   #argumentChanges(query: string): TextEntry[] {
@@ -178,13 +180,13 @@ export class RequestExchange extends RunnerExchange {
 export class ResponseExchange extends RunnerExchange {
   readonly response: RunnerResponse;
 
-  constructor(call: ResponseCall, ask: Ask) {
+  constructor(call: HttpRespCall, ask: Ask) {
     super(ask);
     this.response = new RunnerResponse(call);
   }
 
   body(): Promise<Buffer> {
-    return this.ask('response-body').then((bytes) => bytes ?? Buffer.alloc(0));
+    return this.ask({ info: 'response-body' }).then((bytes) => bytes ?? Buffer.alloc(0));
   }
 }
 
@@ -204,7 +206,7 @@ class RunnerResponse {
   replacement: Buffer | undefined;
   readonly #came: number;
 
-  constructor(call: ResponseCall) {
+  constructor(call: HttpRespCall) {
     this.status = call.status;
     this.#came = call.status;
     this.headers = new ChangedHeaders(call.headers);
@@ -214,9 +216,9 @@ class RunnerResponse {
     this.replacement = Buffer.from(body as string);
   }
 
-  /** 0: as it came. */
-  get changedStatus(): number {
-    return this.status === this.#came ? 0 : this.status;
+  verdict(): ResponseVerdict {
+    const status = this.status === this.#came ? 0 : this.status;
+    return { status, headers: this.headers.changes(), body: this.replacement };
   }
 }
 

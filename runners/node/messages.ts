@@ -1,49 +1,42 @@
 /**
  * The runner's half of the external-plugin protocol: what a gateway sends, decoded; what a runner answers, encoded. The gateway's half,
- * and the layout of the tables, are in `src/runners/wire/`. Text is Latin-1: each character a byte on the wire.
+ * and what both share, are in `src/runners/wire/`. Text is Latin-1: each character a byte on the wire.
  */
-import type { TextEntry } from '../../src/plugin/runners/runners.ts';
-import { RpcType } from '../../src/runners/wire/messages.ts';
-import { PayloadReader, ProtocolError, type Table } from '../../src/runners/wire/reader.ts';
-import type { FrameWriter } from '../../src/runners/wire/writer.ts';
+import type { RequestVerdict, ResponseVerdict, TextEntry } from '../../src/plugin/runners/runners.ts';
+import { PayloadReader, ProtocolError } from '../../src/runners/wire/reader.ts';
+import {
+  ActionType,
+  InfoType,
+  methods,
+  offsetOf,
+  readEntries,
+  RpcType,
+  u16,
+  u32,
+  u8,
+  writeEntries,
+  type ExtraInfoQuestion,
+  type HttpReqCall,
+  type HttpRespCall,
+} from '../../src/runners/wire/schema.ts';
+import type { FrameWriter, Slot } from '../../src/runners/wire/writer.ts';
 
-export interface RequestCall {
-  readonly id: number;
-  readonly sourceAddress: Uint8Array;
-  readonly method: string;
-  /** Percent-decoded. */
-  readonly path: string;
-  readonly args: readonly TextEntry[];
-  readonly headers: readonly TextEntry[];
-  readonly confToken: number;
+export type RequestCall = Omit<HttpReqCall, 'method'> & { readonly method: string };
+
+/** Configurations: names and values. */
+export interface PrepareConf {
+  readonly conf: readonly TextEntry[];
+  readonly key: string;
 }
 
-export interface ResponseCall {
-  readonly id: number;
-  readonly status: number;
-  readonly headers: readonly TextEntry[];
-  readonly confToken: number;
-}
+type Stop = RequestVerdict & { readonly action: 'stop' };
+type Rewrite = RequestVerdict & { readonly action: 'rewrite' };
 
-export interface Rewrite {
-  readonly path: string | undefined;
-  readonly headers: readonly TextEntry[];
-  readonly args: readonly TextEntry[];
-  readonly responseHeaders: readonly TextEntry[];
-  readonly body: Uint8Array | undefined;
-}
-
-export type Question = { readonly variable: string } | 'request-body' | 'response-body';
-
-/** Order of the schema's `Method`. */
-const methods = 'GET HEAD POST PUT DELETE MKCOL COPY MOVE OPTIONS PROPFIND PROPPATCH LOCK UNLOCK PATCH TRACE'.split(
-  ' ',
-);
-
-/** All of these throw ProtocolError. A missing value of a configuration is an empty one. */
-export function decodePrepareConf(payload: Buffer): (readonly [name: string, value: string])[] {
+/** All of these throw ProtocolError. */
+export function decodePrepareConf(payload: Buffer): PrepareConf {
   const reader = new PayloadReader(payload);
-  return readEntries(reader, reader.root(), 0).map(([name, value = '']) => [utf8(name), utf8(value)]);
+  const root = reader.root();
+  return { conf: readEntries(reader, root, 0), key: reader.string(root, 1) ?? '' };
 }
 
 export function decodeRequestCall(payload: Buffer): RequestCall {
@@ -62,7 +55,7 @@ export function decodeRequestCall(payload: Buffer): RequestCall {
   };
 }
 
-export function decodeResponseCall(payload: Buffer): ResponseCall {
+export function decodeResponseCall(payload: Buffer): HttpRespCall {
   const reader = new PayloadReader(payload);
   const root = reader.root();
   return {
@@ -81,7 +74,7 @@ export function decodeInformation(payload: Buffer): Buffer | undefined {
 
 export function encodeError(writer: FrameWriter, code: number): Buffer {
   writer.start(RpcType.error);
-  writer.table(writer.root, [{ bytes: 1, value: code }]);
+  writer.table(writer.root, [u8(code)]);
   return writer.finish();
 }
 
@@ -91,78 +84,36 @@ export function encodeToken(writer: FrameWriter, token: number): Buffer {
   return writer.finish();
 }
 
-/** HTTPReqCall.Resp without an action: the request goes on as it is. */
-export function encodeUnchanged(writer: FrameWriter, id: number): Buffer {
-  writer.start(RpcType.httpReqCall);
-  writer.table(writer.root, [u32(id)]);
-  return writer.finish();
-}
-
 /** Throws FrameTooLarge, like all that hold bodies. */
-export function encodeStop(
-  writer: FrameWriter,
-  id: number,
-  status: number,
-  headers: readonly TextEntry[],
-  body: Uint8Array | undefined,
-): Buffer {
+export function encodeRequestVerdict(writer: FrameWriter, id: number, verdict: RequestVerdict): Buffer {
   writer.start(RpcType.httpReqCall);
-  const [, , action = 0] = writer.table(writer.root, [u32(id), { bytes: 1, value: 1 }, 'offset']);
-  const [, headersAt = 0, bodyAt = 0] = writer.table(action, [
-    { bytes: 2, value: status },
-    present(headers),
-    body === undefined ? undefined : 'offset',
-  ]);
-  writeEntries(writer, headersAt, headers);
-  if (body !== undefined) writer.bytes(bodyAt, body);
+  if (verdict.action === 'none') writer.table(writer.root, [u32(id)]);
+  else {
+    const [, , at = 0] = writer.table(writer.root, [u32(id), u8(ActionType[verdict.action]), 'offset']);
+    if (verdict.action === 'stop') writeStop(writer, at, verdict);
+    else writeRewrite(writer, at, verdict);
+  }
   return writer.finish();
 }
 
-export function encodeRewrite(writer: FrameWriter, id: number, rewrite: Rewrite): Buffer {
-  const { path, headers, args, responseHeaders, body } = rewrite;
-  writer.start(RpcType.httpReqCall);
-  const [, , action = 0] = writer.table(writer.root, [u32(id), { bytes: 1, value: 2 }, 'offset']);
-  const [pathAt = 0, headersAt = 0, argsAt = 0, responseHeadersAt = 0, bodyAt = 0] = writer.table(action, [
-    path === undefined ? undefined : 'offset',
-    present(headers),
-    present(args),
-    present(responseHeaders),
-    body === undefined ? undefined : 'offset',
-  ]);
-  if (path !== undefined) writer.string(pathAt, path);
-  writeEntries(writer, headersAt, headers);
-  writeEntries(writer, argsAt, args);
-  writeEntries(writer, responseHeadersAt, responseHeaders);
-  if (body !== undefined) writer.bytes(bodyAt, body);
-  return writer.finish();
-}
-
-/** `status` 0 and `body` undefined: as upstream sent them. */
-export function encodeResponse(
-  writer: FrameWriter,
-  id: number,
-  status: number,
-  headers: readonly TextEntry[],
-  body: Uint8Array | undefined,
-): Buffer {
+export function encodeResponseVerdict(writer: FrameWriter, id: number, verdict: ResponseVerdict): Buffer {
   writer.start(RpcType.httpRespCall);
-  const [, , headersAt = 0, bodyAt = 0] = writer.table(writer.root, [
-    u32(id),
-    { bytes: 2, value: status },
-    present(headers),
-    body === undefined ? undefined : 'offset',
-  ]);
-  writeEntries(writer, headersAt, headers);
-  if (body !== undefined) writer.bytes(bodyAt, body);
+  const [, ...slots] = writer.table(writer.root, [u32(id), ...answerSlots(verdict)]);
+  writeAnswer(writer, slots, verdict);
   return writer.finish();
 }
 
-export function encodeQuestion(writer: FrameWriter, question: Question): Buffer {
+/** A variable's name goes as UTF-8. */
+export function encodeQuestion(writer: FrameWriter, question: ExtraInfoQuestion): Buffer {
   writer.start(RpcType.extraInfo);
-  const kind = question === 'request-body' ? 2 : question === 'response-body' ? 3 : 1;
-  const [, info = 0] = writer.table(writer.root, [{ bytes: 1, value: kind }, 'offset']);
-  const [name = 0] = writer.table(info, typeof question === 'string' ? [] : ['offset']);
-  if (typeof question !== 'string') writer.string(name, latin1(question.variable));
+  const kind = {
+    variable: InfoType.variable,
+    'request-body': InfoType.requestBody,
+    'response-body': InfoType.responseBody,
+  };
+  const [, info = 0] = writer.table(writer.root, [u8(kind[question.info]), 'offset']);
+  const [name = 0] = writer.table(info, question.info === 'variable' ? ['offset'] : []);
+  if (question.info === 'variable') writer.string(name, latin1(question.name));
   return writer.finish();
 }
 
@@ -178,30 +129,34 @@ export function latin1(text: string): string {
   return /^[\x00-\x7f]*$/.test(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
 
-function u32(value: number): { bytes: 4; value: number } {
-  return { bytes: 4, value };
+function writeStop(writer: FrameWriter, at: number, stop: Stop): void {
+  writeAnswer(writer, writer.table(at, answerSlots(stop)), stop);
 }
 
-function present(entries: readonly TextEntry[]): 'offset' | undefined {
+/** Status, headers, body: Stop has them, and HTTPRespCall.Resp after its id. */
+function answerSlots({ status, headers, body }: ResponseVerdict): Slot[] {
+  return [u16(status), listOf(headers), offsetOf(body)];
+}
+
+function writeAnswer(writer: FrameWriter, [, headersAt, bodyAt]: number[], { headers, body }: ResponseVerdict): void {
+  writeList(writer, headersAt, headers);
+  if (body !== undefined) writer.bytes(bodyAt ?? 0, body);
+}
+
+function writeRewrite(writer: FrameWriter, at: number, rewrite: Rewrite): void {
+  const { path, headers, args, responseHeaders, body } = rewrite;
+  const lists = [headers, args, responseHeaders];
+  const slots = writer.table(at, [offsetOf(path), ...lists.map(listOf), offsetOf(body)]);
+  if (path !== undefined) writer.string(slots[0] ?? 0, path);
+  for (const [index, list] of lists.entries()) writeList(writer, slots[1 + index], list);
+  if (body !== undefined) writer.bytes(slots[4] ?? 0, body);
+}
+
+/** An empty list is left out. */
+function listOf(entries: readonly TextEntry[]): Slot {
   return entries.length === 0 ? undefined : 'offset';
 }
 
-function writeEntries(writer: FrameWriter, from: number, entries: readonly TextEntry[]): void {
-  if (entries.length === 0) return;
-  let at = writer.vector(from, entries.length);
-  for (const [name, value] of entries) {
-    const [nameAt = 0, valueAt = 0] = writer.table(at, ['offset', value === undefined ? undefined : 'offset']);
-    writer.string(nameAt, name);
-    if (value !== undefined) writer.string(valueAt, value);
-    at += 4;
-  }
-}
-
-function readEntries(reader: PayloadReader, table: Table, field: number): readonly TextEntry[] {
-  const entries = reader.tables(table, field, (item): TextEntry => {
-    const name = reader.string(item, 0);
-    if (name === undefined) throw new ProtocolError('an entry without a name');
-    return [name, reader.string(item, 1)];
-  });
-  return entries ?? [];
+function writeList(writer: FrameWriter, at: number | undefined, entries: readonly TextEntry[]): void {
+  if (entries.length > 0) writeEntries(writer, at ?? 0, entries);
 }

@@ -8,8 +8,9 @@ import { createHash } from 'node:crypto';
 import { GatewayError } from '../errors/gateway-error.ts';
 import { RunnerError, type RunnerInformation, type TextEntry } from '../plugin/runners/runners.ts';
 import { RunnerConnection, RunnerRefusal } from './connection.ts';
-import { decodePrepareConf, encodePrepareConf, ErrorCode } from './wire/messages.ts';
+import { decodePrepareConf, encodePrepareConf } from './wire/messages.ts';
 import { ProtocolError } from './wire/reader.ts';
+import { ErrorCode } from './wire/schema.ts';
 import { FrameTooLarge, FrameWriter } from './wire/writer.ts';
 
 export interface ClientLimits {

@@ -8,8 +8,9 @@
 import { connect, type Socket } from 'node:net';
 import { RunnerError, type RunnerInformation } from '../plugin/runners/runners.ts';
 import { FrameReader, type Frame } from './wire/frame-reader.ts';
-import { decodeError, decodeExtraInfo, encodeExtraInfo, ErrorCode, RpcType } from './wire/messages.ts';
+import { decodeError, decodeExtraInfo, encodeExtraInfo } from './wire/messages.ts';
 import { ProtocolError } from './wire/reader.ts';
+import { ErrorCode, RpcType } from './wire/schema.ts';
 import { FrameTooLarge, maxPayloadBytes, type FrameWriter } from './wire/writer.ts';
 
 /** The runner answered with an error of the protocol. The connection can be used again. */

@@ -9,7 +9,7 @@ import { readSettings } from '../../src/settings/read-settings.ts';
 import { startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
 import { startFakeRunner } from '../runners/fake-runner.ts';
-import { stop } from '../runners/gateway-messages.ts';
+import { stop } from '../runners/runner-messages.ts';
 
 const page = readFileSync(new URL('../../docs/runners.md', import.meta.url), 'utf8');
 const blocks = (language: string): string[] =>

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { startGateway, type Gateway } from '../gateway.ts';
+import { conf, putRoute } from '../runners/route.ts';
 import { skipUnless } from '../services/requirements.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
@@ -26,14 +27,6 @@ async function writeExamples(): Promise<string> {
   }
   return folder;
 }
-
-async function putRoute(gateway: Gateway, id: string, node: string, plugins: Record<string, unknown>): Promise<void> {
-  const route = { uri: `/${id}`, plugins, upstream: { type: 'roundrobin', nodes: { [node]: 1 } } };
-  const { status, body } = await gateway.admin('PUT', `/routes/${id}`, route);
-  assert.ok(status < 300, JSON.stringify(body));
-}
-
-const conf = (name: string, value: object = {}) => ({ conf: [{ name, value: JSON.stringify(value) }] });
 
 describe('the plugins of docs/writing-a-runner-plugin.md', { skip: skipUnless('python3') }, () => {
   let folder: string;

@@ -5,7 +5,8 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request, type TextResponse } from '../request.ts';
 import { type FakeRunner, startFakeRunner } from '../runners/fake-runner.ts';
-import { changedResponse, confToken, failure, goOn, question, rewrite, stop } from '../runners/gateway-messages.ts';
+import { conf, putRoute } from '../runners/route.ts';
+import { changedResponse, confToken, failure, goOn, question, rewrite, stop } from '../runners/runner-messages.ts';
 import { until } from '../until.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
@@ -50,16 +51,8 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
     assert.equal((await request(gateway, '/pre')).status, 200);
     assert.equal(upstream.requests.length, seen + 1);
   });
-  const conf = (name: string): { conf: { name: string; value: string }[] } => ({ conf: [{ name, value: '{}' }] });
-
-  async function route(id: string, plugins: Record<string, unknown>): Promise<void> {
-    const { status, body } = await gateway.admin('PUT', `/routes/${id}`, {
-      uri: `/${id}*`,
-      plugins,
-      upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
-    });
-    assert.ok(status === 200 || status === 201, JSON.stringify(body));
-  }
+  const route = (id: string, plugins: Record<string, unknown>): Promise<void> =>
+    putRoute(gateway, id, upstream.node, plugins, `/${id}*`);
 
   /** 503 that names `reason` in the log, and nothing went upstream. */
   async function refused(reason: string, path = '/pre', options = {}): Promise<TextResponse> {
@@ -195,7 +188,7 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
     it('by questions without end: they are counted', async () => {
       runner.behaviour = {
         request: async (_call, _conf, ask) => {
-          for (;;) await ask(question({ variable: 'uri' }));
+          for (;;) await ask(question({ info: 'variable', name: 'uri' }));
         },
       };
       await refused('protocol');
@@ -304,7 +297,7 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
   it('replaces the body of a request, which goes upstream whole', async () => {
     runner.behaviour = {
       request: async (call, _conf, ask) => {
-        const body = (await ask(question('request-body'))) ?? Buffer.alloc(0);
+        const body = (await ask(question({ info: 'request-body' }))) ?? Buffer.alloc(0);
         return rewrite(call.id, { body: Buffer.from(body.toString().toUpperCase().repeat(2)) });
       },
     };
@@ -319,7 +312,7 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
   it('cannot be given a body beyond ext-plugin.body_size: 413', async () => {
     runner.behaviour = {
       request: async (call, _conf, ask) => {
-        await ask(question('request-body'));
+        await ask(question({ info: 'request-body' }));
         return goOn(call.id);
       },
     };
@@ -330,7 +323,7 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
   it('is free again where clients go away in the midst of a body that it asked for', async () => {
     runner.behaviour = {
       request: async (call, _conf, ask) => {
-        await ask(question('request-body'));
+        await ask(question({ info: 'request-body' }));
         return goOn(call.id);
       },
     };
@@ -414,7 +407,7 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
     it('cannot be given a body beyond ext-plugin.body_size: 503', async () => {
       runner.behaviour = {
         response: async (call, _conf, ask) => {
-          await ask(question('response-body'));
+          await ask(question({ info: 'response-body' }));
           return changedResponse(call.id, {});
         },
       };
@@ -423,8 +416,8 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
     it('is given the body, and the request’s variables', async () => {
       runner.behaviour = {
         response: async (call, _conf, ask) => {
-          const body = (await ask(question('response-body'))) ?? Buffer.alloc(0);
-          const uri = (await ask(question({ variable: 'uri' }))) ?? Buffer.alloc(0);
+          const body = (await ask(question({ info: 'response-body' }))) ?? Buffer.alloc(0);
+          const uri = (await ask(question({ info: 'variable', name: 'uri' }))) ?? Buffer.alloc(0);
           return changedResponse(call.id, { headers: [['X-Uri', uri.toString()]], body: Buffer.concat([body, body]) });
         },
       };

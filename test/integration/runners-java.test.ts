@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
 import { javaRunner } from '../runners/java-runner.ts';
+import { conf, putRoute } from '../runners/route.ts';
 import { skipUnless } from '../services/requirements.ts';
 import { startUpstream } from '../upstream.ts';
 
@@ -13,14 +14,8 @@ describe('the Java runner', { skip: skipUnless('javac'), timeout: 300_000 }, () 
     await using gateway = await startGateway({
       settings: { 'ext-plugin': { cmd: javaRunner(), start_timeout: '15s' }, nginx_config: { worker_processes: 1 } },
     });
-    const route = async (id: string, plugin: string, value: string): Promise<void> => {
-      const { status, body } = await gateway.admin('PUT', `/routes/${id}`, {
-        uri: `/${id}`,
-        plugins: { [plugin]: { conf: [{ name: 'GatewayFilter', value }] } },
-        upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
-      });
-      assert.equal(status, 201, JSON.stringify(body));
-    };
+    const route = (id: string, plugin: string, value: string): Promise<void> =>
+      putRoute(gateway, id, upstream.node, { [plugin]: conf('GatewayFilter', value) });
     await route('stop', 'ext-plugin-pre-req', 'stop');
     await route('rewrite', 'ext-plugin-post-req', 'rewrite');
     await route('response', 'ext-plugin-post-resp', '');

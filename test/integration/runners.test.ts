@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
 import { goRunner } from '../runners/go-runner.ts';
+import { conf, putRoute } from '../runners/route.ts';
 import { skipUnless } from '../services/requirements.ts';
 import { until } from '../until.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
@@ -33,17 +34,8 @@ describe('a runner that the gateway starts (ext-plugin.cmd)', { skip, timeout: 3
     await upstream[Symbol.asyncDispose]();
   });
 
-  async function route(id: string, plugins: Record<string, unknown>): Promise<void> {
-    const { status, body } = await gateway.admin('PUT', `/routes/${id}`, {
-      uri: `/${id}*`,
-      plugins,
-      upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
-    });
-    assert.ok(status === 200 || status === 201, JSON.stringify(body));
-  }
-  const conf = (name: string, value: object): { conf: { name: string; value: string }[] } => ({
-    conf: [{ name, value: JSON.stringify(value) }],
-  });
+  const route = (id: string, plugins: Record<string, unknown>): Promise<void> =>
+    putRoute(gateway, id, upstream.node, plugins, `/${id}*`);
 
   it('answers in the gateway’s place where the plugin says so (Stop)', async () => {
     await route('say', { 'ext-plugin-pre-req': conf('say', { body: 'hello from Go' }) });
@@ -145,11 +137,7 @@ describe('a runner that runs already (ext-plugin.path_for_test)', { skip, timeou
     const directory = await mkdtemp(path.join(tmpdir(), 'runner-'));
     const socket = path.join(directory, 'runner.sock');
     await using gateway = await startGateway({ settings: { 'ext-plugin': { path_for_test: socket } } });
-    await gateway.admin('PUT', '/routes/say', {
-      uri: '/say',
-      plugins: { 'ext-plugin-pre-req': { conf: [{ name: 'say', value: '{"body":"hi"}' }] } },
-      upstream: { type: 'roundrobin', nodes: { '127.0.0.1:1': 1 } },
-    });
+    await putRoute(gateway, 'say', '127.0.0.1:1', { 'ext-plugin-pre-req': conf('say', { body: 'hi' }) });
     const missing = await request(gateway, '/say');
     assert.equal(missing.status, 503);
     assert.equal(missing.body, '{"error_msg":"503 Service Unavailable"}\n');

@@ -7,19 +7,16 @@ import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { FrameReader } from '../../src/runners/wire/frame-reader.ts';
-import { RpcType } from '../../src/runners/wire/messages.ts';
+import { RpcType, type HttpRespCall } from '../../src/runners/wire/schema.ts';
 import {
-  changedResponse,
-  confToken,
-  goOn,
-  readInformation,
-  readPrepareConf,
-  readRequestCall,
-  readResponseCall,
+  decodeInformation,
+  decodePrepareConf,
+  decodeRequestCall,
+  decodeResponseCall,
   type PrepareConf,
   type RequestCall,
-  type ResponseCall,
-} from './gateway-messages.ts';
+} from '../../runners/node/messages.ts';
+import { changedResponse, confToken, goOn } from './runner-messages.ts';
 
 /** Bytes to send; undefined: nothing, the gateway waits. */
 type Answer = Uint8Array | undefined;
@@ -29,7 +26,7 @@ export interface Behaviour {
   prepare?(conf: PrepareConf, token: number, socket: Socket): Answer | Promise<Answer>;
   /** Default: go on. `conf`: what its token stands for; `ask`: sends a question, resolves to its answer. */
   request?(call: RequestCall, conf: PrepareConf | undefined, ask: Ask, socket: Socket): Answer | Promise<Answer>;
-  response?(call: ResponseCall, conf: PrepareConf | undefined, ask: Ask, socket: Socket): Answer | Promise<Answer>;
+  response?(call: HttpRespCall, conf: PrepareConf | undefined, ask: Ask, socket: Socket): Answer | Promise<Answer>;
 }
 export type Ask = (question: Buffer) => Promise<Buffer | undefined>;
 
@@ -68,7 +65,7 @@ export async function startFakeRunner(behaviour: Behaviour = {}): Promise<FakeRu
     };
     const answer = async (type: number, payload: Buffer): Promise<Answer> => {
       if (type === RpcType.prepareConf) {
-        const conf = readPrepareConf(payload);
+        const conf = decodePrepareConf(payload);
         runner.prepared.push(conf);
         confs.push(conf);
         const token = confs.length;
@@ -77,12 +74,12 @@ export async function startFakeRunner(behaviour: Behaviour = {}): Promise<FakeRu
           : await runner.behaviour.prepare(conf, token, socket);
       }
       if (type === RpcType.httpReqCall) {
-        const call = readRequestCall(payload);
+        const call = decodeRequestCall(payload);
         runner.requests.push(call);
         const { request } = runner.behaviour;
         return request === undefined ? goOn(call.id) : await request(call, confs[call.confToken - 1], ask, socket);
       }
-      const call = readResponseCall(payload);
+      const call = decodeResponseCall(payload);
       const { response } = runner.behaviour;
       return response === undefined
         ? changedResponse(call.id, {})
@@ -92,7 +89,7 @@ export async function startFakeRunner(behaviour: Behaviour = {}): Promise<FakeRu
       reader.push(piece);
       for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
         if (frame.type === RpcType.extraInfo) {
-          onAnswer?.(readInformation(frame.payload));
+          onAnswer?.(decodeInformation(frame.payload));
           continue;
         }
         void answer(frame.type, frame.payload).then((bytes) => {

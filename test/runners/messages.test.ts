@@ -2,7 +2,18 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import type { TextEntry } from '../../src/plugin/runners/runners.ts';
-import { readInformation, readPrepareConf, readRequestCall, readResponseCall, stop } from './gateway-messages.ts';
+import {
+  decodeInformation,
+  decodePrepareConf as readPrepareConf,
+  decodeRequestCall,
+  decodeResponseCall,
+  encodeError,
+  encodeQuestion,
+  encodeRequestVerdict,
+  encodeResponseVerdict,
+  encodeToken,
+} from '../../runners/node/messages.ts';
+import { stop } from './runner-messages.ts';
 import { FrameReader } from '../../src/runners/wire/frame-reader.ts';
 import {
   decodeError,
@@ -15,12 +26,15 @@ import {
   encodeHttpRespCall,
   encodePrepareConf,
   methodCode,
-  RpcType,
+  type HttpReqCallAnswer,
+  type HttpRespCallAnswer,
 } from '../../src/runners/wire/messages.ts';
+import { RpcType, type ExtraInfoQuestion } from '../../src/runners/wire/schema.ts';
 import { ProtocolError } from '../../src/runners/wire/reader.ts';
 import { FrameTooLarge, FrameWriter, maxPayloadBytes } from '../../src/runners/wire/writer.ts';
 
 type Pairs = readonly (readonly [string, string | null])[];
+type Reader = (payload: Buffer) => unknown;
 interface Meaning {
   readonly message: string;
   readonly [field: string]: unknown;
@@ -96,42 +110,49 @@ const decoders: Readonly<Record<string, (payload: Buffer, means: Meaning) => rea
   ],
 };
 
-/** A gateway's message: how ours is made of a meaning, and how a runner reads it. */
-const speakers: Readonly<Record<string, { write(means: Meaning): Buffer; read(payload: Buffer): unknown }>> = {
-  'PrepareConf.Req': {
-    write: (means) => encodePrepareConf(new FrameWriter(), entries(means['conf']), (means['key'] ?? '') as string),
-    read: (payload) => {
-      const { conf, key } = readPrepareConf(payload);
-      return { conf, key: key ?? '' };
+/** A gateway's message: what its meaning stands for, how ours is made of it, and how a runner reads it. */
+const speakers: Readonly<Record<string, (means: Meaning) => readonly [own: Buffer, read: Reader, expected: unknown]>> =
+  {
+    'PrepareConf.Req': (means) => {
+      const call = { conf: entries(means['conf']), key: (means['key'] ?? '') as string };
+      return [encodePrepareConf(new FrameWriter(), call.conf, call.key), readPrepareConf, call];
     },
-  },
-  'HTTPReqCall.Req': {
-    write: (means) =>
-      encodeHttpReqCall(new FrameWriter(), {
+    'HTTPReqCall.Req': (means) => {
+      const call = {
         id: means['id'] as number,
         sourceAddress: hex(means['src_ip_hex']) ?? Buffer.alloc(0),
-        method: methodCode(means['method'] as string) ?? -1,
+        method: means['method'] as string,
         path: bytes(means['path'] as string),
         args: entries(means['args']),
         headers: entries(means['headers']),
         confToken: means['conf_token'] as number,
-      }),
-    read: readRequestCall,
-  },
-  'HTTPRespCall.Req': {
-    write: (means) =>
-      encodeHttpRespCall(new FrameWriter(), {
+      };
+      const own = encodeHttpReqCall(new FrameWriter(), { ...call, method: methodCode(call.method) ?? -1 });
+      return [own, decodeRequestCall, call];
+    },
+    'HTTPRespCall.Req': (means) => {
+      const call = {
         id: means['id'] as number,
         status: means['status'] as number,
         headers: entries(means['headers']),
         confToken: means['conf_token'] as number,
-      }),
-    read: readResponseCall,
-  },
-  'ExtraInfo.Resp': {
-    write: (means) => encodeExtraInfo(new FrameWriter(), hex(means['result_hex'])),
-    read: readInformation,
-  },
+      };
+      return [encodeHttpRespCall(new FrameWriter(), call), decodeResponseCall, call];
+    },
+    'ExtraInfo.Resp': (means) => {
+      const result = hex(means['result_hex']);
+      return [encodeExtraInfo(new FrameWriter(), result), decodeInformation, result];
+    },
+  };
+
+/** What a runner says, once more by our own runner's half. */
+const answers: Readonly<Record<string, (read: never) => Buffer>> = {
+  'PrepareConf.Resp': (token: number) => encodeToken(new FrameWriter(), token),
+  'Err.Resp': (code: number) => encodeError(new FrameWriter(), code),
+  'ExtraInfo.Req': (question: ExtraInfoQuestion) => encodeQuestion(new FrameWriter(), question),
+  'HTTPReqCall.Resp': ({ id, ...verdict }: HttpReqCallAnswer) => encodeRequestVerdict(new FrameWriter(), id, verdict),
+  'HTTPRespCall.Resp': ({ id, ...verdict }: HttpRespCallAnswer) =>
+    encodeResponseVerdict(new FrameWriter(), id, verdict),
 };
 
 describe('frames that the official library wrote', () => {
@@ -141,11 +162,12 @@ describe('frames that the official library wrote', () => {
       if (from === 'runner') {
         const [read, expected] = decoders[means.message]?.(payload, means) ?? assert.fail(means.message);
         assert.deepEqual(read, expected);
+        const own = answers[means.message]?.(expected as never) ?? assert.fail(means.message);
+        assert.deepEqual(decoders[means.message]?.(payloadOf(own.toString('hex'), type), means)[0], expected);
       } else {
-        const speaker = speakers[means.message] ?? assert.fail(means.message);
-        const own = speaker.write(means);
-        assert.equal(own[0], type);
-        assert.deepEqual(speaker.read(payloadOf(own.toString('hex'), type)), speaker.read(payload));
+        const [own, read, expected] = speakers[means.message]?.(means) ?? assert.fail(means.message);
+        assert.deepEqual(read(payload), expected);
+        assert.deepEqual(read(payloadOf(own.toString('hex'), type)), expected);
       }
     });
   }
@@ -204,7 +226,7 @@ describe('FrameWriter', () => {
   it('keeps the bytes of a value that is no UTF-8', () => {
     const value = '\xff\xfe\x80é';
     const frame = encodeHttpRespCall(new FrameWriter(), { id: 1, status: 200, headers: [['x', value]], confToken: 1 });
-    assert.deepEqual(readResponseCall(frame.subarray(4)).headers, [['x', value]]);
+    assert.deepEqual(decodeResponseCall(frame.subarray(4)).headers, [['x', value]]);
     assert.ok(frame.includes(Buffer.from(value, 'latin1')));
   });
 });

@@ -5,8 +5,9 @@
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:net';
 import { FrameReader } from '../../src/runners/wire/frame-reader.ts';
-import { RpcType } from '../../src/runners/wire/messages.ts';
-import { confToken, readRequestCall, stop } from './gateway-messages.ts';
+import { RpcType } from '../../src/runners/wire/schema.ts';
+import { decodeRequestCall } from '../../runners/node/messages.ts';
+import { confToken, stop } from './runner-messages.ts';
 
 const modes = new Set(process.argv.slice(2));
 const address = process.env['APISIX_LISTEN_ADDRESS'] ?? '';
@@ -30,7 +31,7 @@ const server = createServer((socket) => {
       if (frame.type === RpcType.prepareConf) socket.write(confToken(++tokens));
       else {
         const known = { pid: process.pid, child: child?.pid, environment: process.env, directory: process.cwd() };
-        socket.write(stop(readRequestCall(frame.payload).id, { body: Buffer.from(JSON.stringify(known)) }));
+        socket.write(stop(decodeRequestCall(frame.payload).id, { body: Buffer.from(JSON.stringify(known)) }));
       }
     }
   });

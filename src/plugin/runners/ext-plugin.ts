@@ -4,10 +4,10 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { JsonSchema } from '../../resources/resource.ts';
-import type { PluginDeps, PluginLog, Reply } from '../plugin.ts';
+import { definePlugin, type Plugin, type PluginDeps, type PluginLog, type Reply } from '../plugin.ts';
 import { RunnerError, type RunnerSession, type TextEntry } from './runners.ts';
 
-export interface ExtPluginConfig {
+interface ExtPluginConfig {
   conf?: { name: string; value: string }[];
   runner?: string;
   allow_degradation: boolean;
@@ -25,7 +25,7 @@ export interface ExtPluginState {
   readonly contextKey: string;
 }
 
-export const extPluginSchema: JsonSchema = {
+const schema: JsonSchema = {
   type: 'object',
   properties: {
     conf: {
@@ -61,8 +61,26 @@ export const extPluginSchema: JsonSchema = {
   },
 };
 
+type ExtPlugin = Plugin<ExtPluginConfig, ExtPluginState>;
+
+/** One of the three: what its runner is asked in which phases. */
+export function defineExtPlugin(
+  name: string,
+  priority: number,
+  phases: Pick<ExtPlugin, 'rewrite' | 'access' | 'upstreamResponse' | 'headerFilter'>,
+): ExtPlugin {
+  return definePlugin<ExtPluginConfig, ExtPluginState>({
+    name,
+    priority,
+    version: '0.1',
+    schema,
+    compile: (config, deps) => compile(name, config, deps),
+    ...phases,
+  });
+}
+
 /** Throws ConfigError where there is no such runner. */
-export function compileExtPlugin(plugin: string, config: ExtPluginConfig, deps: PluginDeps): ExtPluginState {
+function compile(plugin: string, config: ExtPluginConfig, deps: PluginDeps): ExtPluginState {
   const entries = (config.conf ?? []).map(({ name, value }): TextEntry => [utf8Bytes(name), utf8Bytes(value)]);
   return {
     plugin,

@@ -6,26 +6,9 @@
  * APISIX: makes the request to the upstream itself, without retries, health checks and mutual TLS; here the proxy's own is judged.
  * `runner` and `status_on_error` are ours.
  */
-import { definePlugin } from '../../plugin/plugin.ts';
-import {
-  compileExtPlugin,
-  extPluginSchema,
-  type ExtPluginConfig,
-  type ExtPluginState,
-} from '../../plugin/runners/ext-plugin.ts';
+import { defineExtPlugin } from '../../plugin/runners/ext-plugin.ts';
 import { judgeResponse } from '../../plugin/runners/response-call.ts';
 
-export const extPluginPostResp = definePlugin<ExtPluginConfig, ExtPluginState>({
-  name: 'ext-plugin-post-resp',
-  priority: -4000,
-  version: '0.1',
-  schema: extPluginSchema,
-
-  compile(config, deps) {
-    return compileExtPlugin('ext-plugin-post-resp', config, deps);
-  },
-
-  upstreamResponse(state, exchange) {
-    return judgeResponse(state, exchange);
-  },
+export const extPluginPostResp = defineExtPlugin('ext-plugin-post-resp', -4000, {
+  upstreamResponse: judgeResponse,
 });

@@ -5,30 +5,10 @@
  * `allow_degradation` says so. Explain does not ask the runner.
  * APISIX: `runner` and `status_on_error` are ours.
  */
-import { definePlugin } from '../../plugin/plugin.ts';
-import {
-  compileExtPlugin,
-  extPluginSchema,
-  type ExtPluginConfig,
-  type ExtPluginState,
-} from '../../plugin/runners/ext-plugin.ts';
+import { defineExtPlugin } from '../../plugin/runners/ext-plugin.ts';
 import { addResponseHeaders, judgeRequest } from '../../plugin/runners/request-call.ts';
 
-export const extPluginPreReq = definePlugin<ExtPluginConfig, ExtPluginState>({
-  name: 'ext-plugin-pre-req',
-  priority: 12000,
-  version: '0.1',
-  schema: extPluginSchema,
-
-  compile(config, deps) {
-    return compileExtPlugin('ext-plugin-pre-req', config, deps);
-  },
-
-  rewrite(state, exchange) {
-    return judgeRequest(state, exchange);
-  },
-
-  headerFilter(state, exchange) {
-    addResponseHeaders(state, exchange);
-  },
+export const extPluginPreReq = defineExtPlugin('ext-plugin-pre-req', 12000, {
+  rewrite: judgeRequest,
+  headerFilter: addResponseHeaders,
 });

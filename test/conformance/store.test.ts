@@ -13,6 +13,7 @@ storeConformance('memory', {
 });
 
 storeConformance('sqlite', {
+  durable: true,
   open: async (hooks) => {
     const dataDir = await mkdtemp(path.join(tmpdir(), 'gatewright-store-'));
     let store = await openStore({ kind: 'sqlite', dataDir }, hooks);
@@ -35,6 +36,7 @@ storeConformance('memory, encrypted', {
 });
 
 storeConformance('sqlite, encrypted', {
+  durable: true,
   open: async (hooks) => {
     const dataDir = await mkdtemp(path.join(tmpdir(), 'gatewright-store-'));
     const open = async (): Promise<Store> =>
@@ -58,10 +60,9 @@ storeConformance('sqlite, encrypted', {
 
 for (const extension of ['yaml', 'json'] as const) {
   storeConformance(`standalone .${extension}`, {
-    readOnly: 'resources come from a file',
-    ...(extension === 'yaml' && {
-      slowToFill: 'reading so much YAML takes many seconds; the same store runs it on JSON',
-    }),
+    readOnly: true,
+    // Reading so much YAML takes many seconds; the same store runs it on JSON.
+    ...(extension === 'yaml' && { slowToFill: true }),
     open: (hooks) => openStandalone(extension, hooks),
   });
 }

@@ -129,7 +129,9 @@ async function fillStore(dataDir: string, resources: Resources): Promise<void> {
   const report = (message: string): never => {
     throw new Error(message);
   };
-  const store = await openStore({ kind: 'sqlite', dataDir }, { onError: report, onWarning: report });
+  // Without history: one of this many changes would be shortened, in the background, while the gateway is measured.
+  const history = { entries: 0, days: 0, bytes: 0 };
+  const store = await openStore({ kind: 'sqlite', dataDir, history }, { onError: report, onWarning: report });
   const registry = createRegistry(undefined);
   const puts = Array.from(resources, ([key, resource]) => {
     const [kind, id] = key.split('/') as [ResourceKind, string];

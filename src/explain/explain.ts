@@ -7,9 +7,9 @@
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Reply } from '../plugin/plugin.ts';
 import type { PeerTrust, ProxyExchange } from '../proxy/exchange.ts';
-import { hasUnsafeSegments } from '../proxy/path.ts';
 import type { ActivePipeline, CompiledUpstream, Pipeline, ReadyRoute, Step } from '../proxy/pipeline/compiled.ts';
 import { runSteps } from '../proxy/pipeline/run.ts';
+import { unsafeOverride } from '../proxy/upstream/override.ts';
 import { upstreamHost } from '../proxy/upstream/request-head.ts';
 import type { Snapshot } from '../snapshot/snapshot.ts';
 import { maskMiss, maskQuery } from './mask.ts';
@@ -126,9 +126,8 @@ class Explanation {
     }
     const { upstream } = ready;
     if (upstream === undefined) return this.#fail(new GatewayError('UPSTREAM_MISSING', 'the route has no upstream'));
-    const { path } = this.#exchange.upstream;
-    if (path !== undefined && hasUnsafeSegments(path))
-      return this.#fail(new GatewayError('REQUEST_PATH_REFUSED', 'the rewritten path holds dot segments'));
+    const unsafe = unsafeOverride(this.#exchange.upstream);
+    if (unsafe !== undefined) return this.#fail(new GatewayError('REQUEST_PATH_REFUSED', unsafe));
     return this.#pick(upstream);
   }
 

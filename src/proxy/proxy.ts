@@ -8,15 +8,12 @@ import type { Reply } from '../plugin/plugin.ts';
 import { ProxyExchange, type PeerTrust } from './exchange.ts';
 import type { ClientConnection, ConnectionHandler, ExchangeListener } from './http1/client-connection.ts';
 import type { RequestHead } from './http1/parse-head.ts';
-import { isValidFieldName } from './http1/characters.ts';
-import { parseAuthority } from './authority.ts';
-import type { UpstreamRequest } from '../plugin/exchange.ts';
-import { hasUnsafeSegments } from './path.ts';
 import type { CompiledRoute, Pipeline, ReadyRoute, Step } from './pipeline/compiled.ts';
 import { runSteps } from './pipeline/run.ts';
 import { sendReply } from './response.ts';
 import { parsePostArgs } from './post-args.ts';
 import { Forward, type ForwardContext } from './upstream/forward.ts';
+import { unsafeOverride } from './upstream/override.ts';
 
 /** What the snapshot offers to a request. */
 export interface RoutingTable {
@@ -355,27 +352,6 @@ function refuse(exchange: ProxyExchange, reply: Reply, options: ProxyOptions, co
   // A redirect or a plugin's own answer is no refusal.
   if (reply.status >= 400) options.log.refused(exchange, reply, exchange.detail);
   sendReply(exchange, reply, context);
-}
-
-/** What a plugin wrote for the request line or Host and may not be sent: another path than was judged, or another line. */
-function unsafeOverride({ path, query, method, host }: UpstreamRequest): string | undefined {
-  if (path !== undefined && hasUnsafeSegments(path)) return 'the rewritten path could be read as another one';
-  if (query !== undefined && !isValidQuery(query)) return 'the rewritten query holds a space, a control byte or #';
-  if (method !== undefined && !isValidFieldName(method)) return 'the rewritten method is no token';
-  if (host !== undefined && !isValidHost(host)) return 'the rewritten host is no authority';
-  return undefined;
-}
-
-function isValidQuery(query: string): boolean {
-  return /^[\x21\x22\x24-\x7e\x80-\xff]*$/.test(query);
-}
-
-function isValidHost(host: string): boolean {
-  try {
-    return parseAuthority(host).host !== '';
-  } catch {
-    return false;
-  }
 }
 
 function runLog(pipeline: Pipeline, exchange: ProxyExchange, options: ProxyOptions): void {

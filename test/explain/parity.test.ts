@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { explain } from '../../src/explain/explain.ts';
+import type { UpstreamRequest } from '../../src/plugin/exchange.ts';
 import { definePlugin } from '../../src/plugin/plugin.ts';
 import { type Gateway, startGateway, startUpstream, type Upstream } from '../wire/gateway.ts';
 import { createSnapshot, type Resources } from '../wire/snapshot.ts';
@@ -26,16 +27,17 @@ const faulty = definePlugin<{ later: boolean }, boolean>({
   },
 });
 
-/** Writes a path that no upstream may get. */
-const escaping = definePlugin<object, undefined>({
+/** Writes what no upstream may get. */
+const escaping = definePlugin<Partial<UpstreamRequest>, Partial<UpstreamRequest>>({
   name: 'test-escaping',
   priority: 1,
   schema: { type: 'object' },
-  compile: () => undefined,
-  rewrite: (_state, exchange) => {
-    exchange.upstream.path = '/a/../b';
+  compile: (config) => config,
+  rewrite: (config, exchange) => {
+    Object.assign(exchange.upstream, config);
   },
 });
+const escapes = { path: '/a/../b', query: 'a b', method: 'GET /', host: 'a/b' };
 
 const resources = (upstream: Upstream): Resources => ({
   'consumers/jack': {
@@ -68,7 +70,12 @@ const resources = (upstream: Upstream): Resources => ({
   },
   'routes/faulty': { uri: '/faulty', upstream_id: 'u', plugins: { 'test-faulty': {} } },
   'routes/later': { uri: '/later', upstream_id: 'u', plugins: { 'test-faulty': { later: true } } },
-  'routes/escaping': { uri: '/escaping', upstream_id: 'u', plugins: { 'test-escaping': {} } },
+  ...Object.fromEntries(
+    Object.entries(escapes).map(([part, text]) => [
+      `routes/escaping-${part}`,
+      { uri: `/escaping-${part}`, upstream_id: 'u', plugins: { 'test-escaping': { [part]: text } } },
+    ]),
+  ),
   'routes/bare': { uri: '/bare', plugins: { 'ip-restriction': { whitelist: ['127.0.0.1'] } } },
   'routes/off': { uri: '/off', status: 0, upstream_id: 'u' },
   'routes/empty': { uri: '/empty', upstream: { nodes: {} } },
@@ -87,7 +94,7 @@ const requests: readonly (readonly [method: string, target: string, fields?: str
   ['GET', '/message'],
   ['GET', '/faulty'],
   ['GET', '/later'],
-  ['GET', '/escaping'],
+  ...Object.keys(escapes).map((part) => ['GET', `/escaping-${part}`] as const),
   ['GET', '/bare'],
   ['GET', '/off'],
   ['GET', '/empty'],

@@ -4,7 +4,7 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { createVerdictMemory, VerdictCache } from '../src/plugin/verdict-cache/verdict-cache.ts';
+import { createVerdictMemory, VerdictCache, VerdictControl } from '../src/plugin/verdict-cache/verdict-cache.ts';
 import { temporaryFolder } from './child.ts';
 import { startGateway } from './gateway.ts';
 import { nginx } from './nginx.ts';
@@ -94,11 +94,12 @@ async function residentMegabytesOfKeys(): Promise<number> {
   return kept.evictions === 0 ? grown : NaN;
 }
 
-async function keep(): Promise<VerdictCache> {
+async function keep(): Promise<VerdictControl> {
   const text = JSON.stringify({ passes: true, consumer: 'consumer', headers: [['X-Tenant', 'tenant']] });
-  const cache = new VerdictCache(createVerdictMemory(DEFAULT_BYTES), 1);
+  const memory = createVerdictMemory(DEFAULT_BYTES);
+  const cache = new VerdictCache(memory, 1);
   for (let i = 0; i < KEYS; i++) await cache.fetch(`key ${i}`, 1000, () => Promise.resolve({ text, ttlMs: 3_600_000 }));
-  return cache;
+  return new VerdictControl(memory);
 }
 
 function report(measured: readonly Measured[], megabytes: number): Report {

@@ -18,8 +18,14 @@ export function observeProxy(metrics: Metrics, proxy: Proxy, prefix: string): vo
     .set(proxy.requests);
 }
 
+export interface NodeFacts {
+  /** Of the stored configuration. */
+  readonly revision: number;
+  readonly verdictEvictions: number;
+}
+
 /** In the control plane: what is true once for the process. */
-export function nodeMetrics(prefix: string, revision: number): MetricSnapshot[] {
+export function nodeMetrics(prefix: string, { revision, verdictEvictions }: NodeFacts): MetricSnapshot[] {
   const gauge = (
     name: string,
     help: string,
@@ -34,8 +40,17 @@ export function nodeMetrics(prefix: string, revision: number): MetricSnapshot[] 
     buckets: [],
     series: [{ labels: values, value, counts: [] }],
   });
+  const evictions: MetricSnapshot = {
+    name: 'verdict_cache_evictions_total',
+    type: 'counter',
+    help: 'Kept verdicts that gave way before their time: gatewright.verdicts.size is small',
+    labels: [],
+    buckets: [],
+    series: [{ labels: [], value: verdictEvictions, counts: [] }],
+  };
   return [
     gauge('node_info', 'Info of the gateway node', ['hostname'], [hostname()], 1),
     gauge('etcd_modify_indexes', 'Revision of the stored configuration', ['key'], ['max_modify_index'], revision),
+    evictions,
   ];
 }

@@ -163,7 +163,10 @@ export async function start(options: StartOptions): Promise<number> {
     if (prometheus.listen !== undefined && registry.get('prometheus') !== undefined) {
       const collect = async (): Promise<MetricsSnapshot[]> => [
         ...(await workers.metrics()),
-        nodeMetrics(prometheus.prefix, workers.served.revision),
+        nodeMetrics(prometheus.prefix, {
+          revision: workers.served.revision,
+          verdictEvictions: workers.verdicts.evictions,
+        }),
       ];
       servers.push(await serve(createMetricsServer(collect, prometheus), prometheus.listen));
     }

@@ -12,6 +12,7 @@ import {
   oneOf,
   port,
   size,
+  sizeUpTo,
   text,
   texts,
   time,
@@ -351,7 +352,7 @@ export const keys = {
   'gatewright.limits.header_count': key(integer(1), 200, 'Most header fields in a request.'),
   'gatewright.limits.keepalive_requests': key(integer(0), 0, 'Requests on one client connection; 0: no limit.'),
   'gatewright.verdicts.size': key(
-    size,
+    sizeUpTo('1g'),
     8_388_608,
     'For the verdicts that `custom-auth`, `forward-auth` and `opa` keep, in all workers together.',
     '8m',

@@ -131,6 +131,15 @@ export const size: Kind<number> = {
   },
 };
 
+/** A size that is kept in memory. `most`: as it is written. */
+export const sizeUpTo = (most: string): Kind<number> => ({
+  name: size.name,
+  parse(value, context) {
+    const bytes = size.parse(value, context);
+    return bytes <= size.parse(most, context) ? bytes : context.refuse(`expected a size of ${most} at most`);
+  },
+});
+
 /** Addresses and CIDRs; nginx's `unix:` (a peer on a Unix socket) is passed over, for we listen on none. */
 export const networks: Kind<readonly string[]> = {
   name: 'list of addresses and CIDRs',

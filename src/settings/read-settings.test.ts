@@ -92,6 +92,7 @@ test('wrong values of honoured keys are refused', () => {
     ],
     ['deployment:\n  admin:\n    allow_admin: [nowhere]', 'deployment.admin.allow_admin[0]', 3],
     ['nginx_config:\n  http:\n    keepalive_timeout: soon', 'nginx_config.http.keepalive_timeout', 3],
+    ['gatewright:\n  verdicts:\n    size: 1025m', 'gatewright.verdicts.size', 3],
     ['nginx_config:\n  http:\n    client_max_body_size: 16q', 'nginx_config.http.client_max_body_size', 3],
     ['nginx_config:\n  worker_processes: 0', 'nginx_config.worker_processes', 2],
     ['plugins: key-auth', 'plugins', 1],

@@ -402,6 +402,32 @@ describe('custom-auth with a function of the function directory', () => {
     assert.match((await explain(path, [['Header1', 'good']])).outcome.detail, /nothing is kept/);
   });
 
+  it('is counted where verdicts give way before their time', async () => {
+    const little = await startGateway({
+      settings: { gatewright: { functions: { directory }, verdicts: { size: '64k' } } },
+    });
+    try {
+      const { status } = await little.admin('PUT', '/routes/1', {
+        uri: '/*',
+        plugins: { 'custom-auth': missionConfig },
+        upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
+      });
+      assert.equal(status, 201);
+      const evictions = async (): Promise<number> => {
+        const metrics = await fetch(`http://127.0.0.1:${String(little.ports.metrics)}/apisix/prometheus/metrics`);
+        return Number(/^verdict_cache_evictions_total (\d+)$/m.exec(await metrics.text())?.[1] ?? NaN);
+      };
+      assert.equal(await evictions(), 0);
+      for (let i = 0; i < 20; i++)
+        await Promise.all(
+          Array.from({ length: 50 }, (_, j) => request(little, `/a?Query1=${String(i * 50 + j)}`, { Header1: 'good' })),
+        );
+      assert.ok((await evictions()) > 100, String(await evictions()));
+    } finally {
+      await little[Symbol.asyncDispose]();
+    }
+  });
+
   it('is counted: hits, misses, calls, errors and latency', async () => {
     await route('counted', missionConfig);
     for (const value of ['good', 'good', 'good', 'bad']) await get('/counted/a', { Header1: value });

@@ -52,10 +52,6 @@ export class VerdictCache {
     this.#table = new VerdictTable(memory, worker, now);
   }
 
-  get evictions(): number {
-    return this.#table.evictions;
-  }
-
   /** Begins every key of `scope` (`route#1`): verdicts that were purged have another beginning. */
   epoch(scope: string): string {
     return this.#table.epoch(partOf(scope));
@@ -138,6 +134,11 @@ export class VerdictControl {
 
   constructor(memory: SharedArrayBuffer) {
     this.#table = new VerdictTable(memory, 0x7fff_ffff);
+  }
+
+  /** Verdicts that had to give way before their time, in all workers. */
+  get evictions(): number {
+    return this.#table.evictions;
   }
 
   /** `scope`: `route#1`, `global_rule#2`; undefined: all. Others may lose theirs too, never the other way round. */

@@ -100,9 +100,9 @@ export class VerdictTable {
     this.#now = now;
   }
 
-  /** Live verdicts that had to give way, since the start. */
+  /** Verdicts that had to give way before their time, since the start: to others' places, and (once it is noticed) to others' texts. */
   get evictions(): number {
-    return Atomics.load(this.#words, evictionsAt);
+    return Atomics.load(this.#words, evictionsAt) >>> 0;
   }
 
   now(): number {
@@ -203,6 +203,7 @@ export class VerdictTable {
       if (look === 'hit' || look === 'pending') return look;
       // Whoever still waits for an attempt that was lost learns of it.
       if (words[slot + stateAt] === slotState.pending) this.#tell(slot);
+      else if ((this.#numbers[slot >>> 1] ?? 0) > this.#now()) Atomics.add(words, evictionsAt, 1);
     } else {
       slot = this.#place(lock);
       if (slot < 0) return 'full';

@@ -1,48 +1,34 @@
-"""The request as a plugin sees it in the request phase. Nothing is decoded before it is asked for.
-
-Changes are kept beside what came, and only they go back to the gateway.
-"""
+"""The request as a plugin sees it in the request phase."""
 
 from __future__ import annotations
 
-import asyncio
 from ipaddress import ip_address
-from typing import Callable, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Dict, List, Mapping, Optional, Sequence, Union
 
 from . import flatbuffer as fb
 from . import protocol
 from .flatbuffer import Entry
 from .header_fields import Changes
+from .message import Ask, Message, entries
 
 _text = fb.bounded(fb.text)
 _octets = fb.bounded(fb.octets)
-_entries = fb.bounded(fb.entries)
-
-#: Sends a question to the gateway and waits for its answer.
-Ask = Callable[[bytes], Optional[bytes]]
 
 
-class Request:
+class Request(Message):
     """One request. Its methods may be called during `filter` alone, from the thread or task that runs it."""
 
-    __slots__ = (
-        "_data", "_head", "_ask", "_headers", "_args", "_vars", "_body", "_header_changes", "_arg_changes",
-        "_response_headers", "_new_uri", "_new_body",
-    )  # fmt: skip
+    __slots__ = ("_head", "_args", "_arg_changes", "_response_headers", "_new_uri")
+
+    _ask_body = protocol.ASK_REQUEST_BODY
 
     def __init__(self, data: bytes, head: protocol.RequestHead, ask: Ask) -> None:
-        self._data = data
+        super().__init__(data, head.table, head.headers, ask)
         self._head = head
-        self._ask = ask
-        self._headers: Optional[List[Entry]] = None
         self._args: Optional[List[Entry]] = None
-        self._vars: Dict[str, Optional[bytes]] = {}
-        self._body: Optional[bytes] = None
-        self._header_changes: Optional[Changes] = None
         self._arg_changes: Optional[Dict[str, List[Entry]]] = None
         self._response_headers: Optional[Changes] = None
         self._new_uri: Optional[str] = None
-        self._new_body: Optional[bytes] = None
 
     # What came
 
@@ -63,27 +49,14 @@ class Request:
         """The path, without query; what an earlier plugin set, where one did."""
         if self._new_uri is not None:
             return self._new_uri
-        return _text(self._data, self._head.table, self._head.path) or ""
+        return _text(self._data, self._table, self._head.path) or ""
 
     def get_remote_addr(self) -> str:
         """The client's address as text; '' where the gateway sent none."""
-        octets = _octets(self._data, self._head.table, self._head.source_ip)
+        octets = _octets(self._data, self._table, self._head.source_ip)
         if octets is not None and len(octets) not in (0, 4, 16):
             raise fb.MalformedFrame("an address of %d bytes" % len(octets))
         return str(ip_address(octets)) if octets else ""
-
-    def get_header(self, name: str) -> Optional[str]:
-        """The first value of a header, its name without case, or None."""
-        values = self.get_header_values(name)
-        return values[0] if values else None
-
-    def get_header_values(self, name: str) -> List[str]:
-        wanted = name.lower()
-        return [value for key, value in self._all_headers() if key.lower() == wanted and value is not None]
-
-    def get_headers(self) -> Dict[str, str]:
-        """A copy; of several fields of one name the last, as Apache's runner gives it."""
-        return {name: value for name, value in self._all_headers() if value is not None}
 
     def get_arg(self, name: str) -> Optional[str]:
         """The first value of a query parameter ('' where it has none), or None."""
@@ -97,34 +70,6 @@ class Request:
         """A copy; of several parameters of one name the last."""
         return {name: value or "" for name, value in self._all_args()}
 
-    def get_var(self, name: str) -> str:
-        """A variable of the gateway (`host`, `request_id`, `consumer_name` …); '' where it has no value.
-
-        One round trip to the gateway, once for each name. In an `async` filter use `get_var_async`.
-        """
-        if name not in self._vars:
-            self._vars[name] = self._ask(protocol.write_ask_var(name))
-        value = self._vars[name]
-        return "" if value is None else str(value, "utf-8", "surrogateescape")
-
-    async def get_var_async(self, name: str) -> str:
-        return await asyncio.get_running_loop().run_in_executor(None, self.get_var, name)
-
-    def get_body_bytes(self) -> bytes:
-        """The request's body; b'' where there is none. One round trip, once."""
-        if self._new_body is not None:
-            return self._new_body
-        if self._body is None:
-            self._body = self._ask(protocol.ASK_REQUEST_BODY) or b""
-        return self._body
-
-    async def get_body_bytes_async(self) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(None, self.get_body_bytes)
-
-    def get_body(self) -> str:
-        """The body as UTF-8 text; other bytes become lone surrogates."""
-        return str(self.get_body_bytes(), "utf-8", "surrogateescape")
-
     # What goes on to the upstream
 
     def set_uri(self, uri: str) -> None:
@@ -132,22 +77,6 @@ class Request:
         if not uri.startswith("/") or "?" in uri or "#" in uri or any(ord(letter) < 0x20 for letter in uri):
             raise ValueError("a path begins with / and holds no query, fragment or control character: %r" % uri)
         self._new_uri = uri
-
-    def set_header(self, name: str, value: str) -> None:
-        """Replaces every header of that name. `host` changes the upstream's Host."""
-        if self._header_changes is None:
-            self._header_changes = Changes()
-        self._header_changes.set(name, value)
-
-    def set_headers(self, headers: Mapping[str, str]) -> None:
-        """Sets each of them; headers that are not named stay."""
-        for name, value in headers.items():
-            self.set_header(name, value)
-
-    def remove_header(self, name: str) -> None:
-        if self._header_changes is None:
-            self._header_changes = Changes()
-        self._header_changes.remove(name)
 
     def set_arg(self, name: str, value: Union[str, Sequence[str]]) -> None:
         """Replaces every query parameter of that name, by one or by several."""
@@ -163,9 +92,6 @@ class Request:
 
     def remove_arg(self, name: str) -> None:
         self._change_arg(name, [(name, None)])
-
-    def set_body(self, body: Union[str, bytes]) -> None:
-        self._new_body = body.encode() if isinstance(body, str) else bytes(body)
 
     def set_response_header(self, name: str, value: str) -> None:
         """A header of the response that the client will get, while the request goes on."""
@@ -189,20 +115,15 @@ class Request:
         return protocol.write_rewrite(
             self._head.id,
             self._new_uri,
-            self._header_changes.entries() if self._header_changes else (),
+            self._changed_headers(),
             args,
             self._response_headers.entries() if self._response_headers else (),
             self._new_body,
         )
 
-    def _all_headers(self) -> List[Entry]:
-        if self._headers is None:
-            self._headers = _entries(self._data, self._head.table, self._head.headers)
-        return self._headers if self._header_changes is None else self._header_changes.apply(self._headers)
-
     def _all_args(self) -> List[Entry]:
         if self._args is None:
-            self._args = _entries(self._data, self._head.table, self._head.args)
+            self._args = entries(self._data, self._table, self._head.args)
         changes = self._arg_changes
         if changes is None:
             return self._args

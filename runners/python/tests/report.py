@@ -34,7 +34,7 @@ class Lines(unittest.TestResult):
             self._line(subtest, (self.failures + self.errors)[-1][1])
 
     def _line(self, test: unittest.TestCase, failure: Any) -> None:
-        # "test_a_b (tests.test_runner.Plugins.test_a_b)" and what a sub-test adds
+        # "test_a_b (tests.test_plugins.Plugins.test_a_b)" and what a sub-test adds
         title = str(test).split(" ")[0]
         title = title[len("test_") :] if title.startswith("test_") else str(test)
         print(json.dumps({"title": title.replace("_", " "), "failure": failure}), file=self._out, flush=True)

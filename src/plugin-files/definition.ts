@@ -128,6 +128,9 @@ function checkFunctions(definition: Readonly<Record<string, unknown>>): string[]
   return wrong.map((key) => `${key}: expected a function`);
 }
 
+/** Knows what a JSON Schema is; keeps nothing of those that it judged. */
+let judge: Ajv | undefined;
+
 function checkSchema(name: string, schema: unknown): string[] {
   if (schema === undefined) {
     return name === 'schema'
@@ -138,10 +141,10 @@ function checkSchema(name: string, schema: unknown): string[] {
   if (typeof schema !== 'object' || schema === null || Array.isArray(schema))
     return [`${name}: expected a JSON Schema or a Standard Schema (zod, valibot, arktype …)`];
   try {
-    const ajv = new Ajv({ strict: false, unicodeRegExp: false, logger: false });
+    judge ??= new Ajv({ strict: false, unicodeRegExp: false, logger: false });
     const { $id: _id, $schema: _schema, ...rest } = schema as JsonSchema;
-    if (ajv.validateSchema(rest) !== true) {
-      const [error] = ajv.errors ?? [];
+    if (judge.validateSchema(rest) !== true) {
+      const [error] = judge.errors ?? [];
       return [`${name}${(error?.instancePath ?? '').replaceAll('/', '.')}: ${error?.message ?? 'no JSON Schema'}`];
     }
     compileSchema(schema as JsonSchema);

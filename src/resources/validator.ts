@@ -28,27 +28,23 @@ const options: Options = {
   },
 };
 
-const ajv = new Ajv(options);
-
 const compiled = new WeakMap<JsonSchema, Validate>();
 
 /**
- * Compiles a schema, once for each schema object: it must not change afterwards.
+ * Compiles a schema, once for each schema object: it must not change afterwards. What was compiled goes with the schema.
  * A field is secret where its schema says `writeOnly: true`, or the root's `encrypt_fields` (APISIX's list of dotted
  * paths) names it: its value is then never part of a message.
  */
 export function compileSchema(schema: JsonSchema): Validate {
   let validate = compiled.get(schema);
-  if (validate === undefined) compiled.set(schema, (validate = compileWith(ajv, schema)));
+  if (validate === undefined) compiled.set(schema, (validate = compileGivenSchema(schema)));
   return validate;
 }
 
-/** The same for a schema that comes with configuration, and goes with it: Ajv keeps what it compiled. Throws where it is no schema. */
+/** The same for a schema that comes with configuration, which may be given again in another object. Throws where it is no schema. */
 export function compileGivenSchema(schema: JsonSchema): Validate {
-  return compileWith(new Ajv(options), schema);
-}
-
-function compileWith(compiler: Ajv, schema: JsonSchema): Validate {
+  // One that is used for several keeps all of them: plugin files and configurations bring schemas again and again.
+  const compiler = new Ajv(options);
   const synthetic = new WeakSet();
   const ordered = orderSchema(withoutIdentifier(schema), synthetic);
   const secret = new Set(secretFields(schema));

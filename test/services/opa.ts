@@ -1,15 +1,14 @@
 /**
  * A real Open Policy Agent on a free loopback port, in memory only; `await using` ends it. Built from its Go module once (a minute or
- * two), and kept under node_modules/.cache.
+ * two), and kept (`built-once.ts`).
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { once } from 'node:events';
 import path from 'node:path';
+import { builtOnce } from './built-once.ts';
 
 const version = '1.9.0';
-const folder = path.join(import.meta.dirname, '..', '..', 'node_modules', '.cache', 'opa', version);
 const buildLimitMs = 600_000;
 const startLimitMs = 20_000;
 
@@ -20,7 +19,7 @@ export interface TestOpa extends AsyncDisposable {
 }
 
 export async function startOpa(): Promise<TestOpa> {
-  const program = build();
+  const program = path.join(builtOnce(`opa-${version}`, build), 'opa');
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const child = spawn(
@@ -54,17 +53,13 @@ export async function startOpa(): Promise<TestOpa> {
   };
 }
 
-function build(): string {
-  const program = path.join(folder, 'opa');
-  if (existsSync(program)) return program;
-  mkdirSync(folder, { recursive: true });
+function build(folder: string): void {
   const { status, stderr } = spawnSync('go', ['install', `github.com/open-policy-agent/opa@v${version}`], {
     env: { ...process.env, GOBIN: folder, CGO_ENABLED: '0', GOFLAGS: '-trimpath' },
     encoding: 'utf8',
     timeout: buildLimitMs,
   });
   if (status !== 0) throw new Error(`OPA cannot be built with go: ${stderr}`);
-  return program;
 }
 
 async function answers(url: string): Promise<boolean> {

@@ -142,6 +142,14 @@ describe('custom-auth with functions that are elsewhere', () => {
       503,
     );
     assert.equal((await get(await route({ function: { type: 'http', uri: 'http://127.0.0.1:1/' } }))).status, 503);
+    const bearer = await route({
+      challenge: 'Bearer realm="shop", error="invalid_token"',
+      function: { type: 'http', uri: plainUrl('/v') },
+    });
+    assert.equal(
+      (await get(bearer, { token: 'bad' })).headers['www-authenticate'],
+      'Bearer realm="shop", error="invalid_token"',
+    );
     const other = await route({
       rejected_code: 418,
       rejected_msg: 'no tea',
@@ -149,6 +157,7 @@ describe('custom-auth with functions that are elsewhere', () => {
     });
     const refused = await get(other, { token: 'bad' });
     assert.equal(refused.status, 418);
+    assert.equal(refused.headers['www-authenticate'], undefined);
     assert.equal(refused.body, '{"message":"no tea"}\n');
   });
 
@@ -234,6 +243,8 @@ describe('custom-auth with functions that are elsewhere', () => {
       ['ssl_key', { function: { type: 'http', uri: 'https://a', ssl_cert: client.cert } }],
       ['additional properties forbidden', { function: { type: 'http', uri: 'https://a', sslverify: false } }],
       ['upstream_headers', { ...named, upstream_headers: ['Host'] }],
+      ['challenge', { ...named, challenge: 'Bearer a\r\nX-Forged: 1' }],
+      ['challenge', { ...named, challenge: '' }],
     ] as const) {
       const { status, message } = await write(config);
       assert.equal(status, 400, JSON.stringify(config));

@@ -80,6 +80,7 @@ describe('custom-auth with a function of the function directory', () => {
       const refused = await get('/mission/a?Query1=1', { Header1: value });
       assert.equal(refused.status, 401, value);
       assert.equal(refused.body, '{"message":"Verification failed"}\n');
+      assert.equal(refused.headers['www-authenticate'], 'custom realm="custom"');
     }
   });
 
@@ -250,6 +251,7 @@ describe('custom-auth with a function of the function directory', () => {
       const refused = await get('/identity/a', { who: 'x' });
       assert.equal(refused.status, 403);
       assert.equal(refused.body, '{"message":"who are you?"}\n');
+      assert.equal(refused.headers['www-authenticate'], undefined);
     }
     await put('unnamed', { 'custom-auth': config });
     assert.equal((await get('/unnamed/a', { who: 'plain', 'X-Tenant': 'forged' })).status, 200);
@@ -266,7 +268,9 @@ describe('custom-auth with a function of the function directory', () => {
     assert.equal((await get('/either/a', { apikey: 'jack-key' })).status, 200);
     assert.equal((await get('/either/a', { who: 'jack' })).status, 200);
     assert.equal((await get('/either/a', { who: 'jill' })).status, 403);
-    assert.equal((await get('/either/a', { who: 'x' })).status, 401);
+    const neither = await get('/either/a', { who: 'x', apikey: 'wrong' });
+    assert.equal(neither.status, 401);
+    assert.equal(neither.headers['www-authenticate'], 'apikey realm="key"');
   });
 
   it('works on services, plugin configs, global rules and consumers', async () => {

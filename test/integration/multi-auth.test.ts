@@ -86,7 +86,11 @@ test('nobody known is 401 with one message; the operator reads why each member r
     assert.equal(exchange.consumer, undefined);
   }
   const { reply } = await attempt({ headers: { Authorization: basic.slice(0, -4) } });
-  assert.match(reply?.detail ?? '', /^basic-auth\.\w+; key-auth\.missing; jwt-auth\.malformed; hmac-auth\.malformed/);
+  // Of each member that has one (RFC 9110 §11.6.1).
+  assert.deepEqual(reply?.headers, {
+    'WWW-Authenticate': 'apikey realm="key", Bearer realm="jwt", hmac realm="hmac"',
+  });
+  assert.match(reply.detail ?? '', /^basic-auth\.\w+; key-auth\.missing; jwt-auth\.malformed; hmac-auth\.malformed/);
 });
 
 test('each member finds the request as it came, and what any of them hides does not go upstream', async () => {

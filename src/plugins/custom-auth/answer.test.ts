@@ -47,9 +47,12 @@ test('what is no JSON object is no verdict', () => {
     unusable(text);
 });
 
-test('an answer that says it twice is no verdict', () => {
+test('an answer that says anything twice is no verdict (CVE-2022-25757)', () => {
   unusable('{"api-auth":false,"api-auth":true}');
-  unusable('{"api-auth":true,"headers":{"api-auth": "x"}}');
+  unusable('{"api-auth":false,"api\\u002dauth":true}');
+  unusable('{"api-auth":true,"consumer":"jack","consumer":"root"}');
+  unusable('{"api-auth":true,"headers":{"X-User":"jack","X-User":"root"}}');
+  unusable(JSON.stringify({ statusCode: 200, body: '{"api-auth":false,"api-auth":true}' }));
 });
 
 test('the answer of a cloud function stands in its body', () => {

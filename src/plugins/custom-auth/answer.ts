@@ -4,6 +4,7 @@
  */
 import type { Asked } from '../../plugin/authorizer/authorizer.ts';
 import { AuthorizerError, headerProblem, passed, type Verdict } from '../../plugin/authorizer/verdict.ts';
+import { parseStrictJson } from '../../plugin/strict-json.ts';
 
 type Answer = Readonly<Record<string, unknown>>;
 
@@ -21,14 +22,9 @@ export function readAnswer(text: string, maxTtlMs: number): Asked {
 }
 
 function parse(text: string): Answer {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    throw unusable('its answer is not JSON');
-  }
-  // Which of two holds, readers disagree about (CVE-2022-25757).
-  if ((text.match(/"api-auth"\s*:/g)?.length ?? 0) > 1) throw unusable(`its answer has ${field} more than once`);
+  const parsed = parseStrictJson(text);
+  if ('problem' in parsed) throw unusable(`its answer ${parsed.problem}`);
+  const { value } = parsed;
   // A function may return nothing, or JSON as text.
   if (value === null) return {};
   if (typeof value === 'string') return parse(value);

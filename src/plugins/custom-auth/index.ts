@@ -10,14 +10,9 @@ import { hash } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { Authorizer } from '../../plugin/authorizer/authorizer.ts';
 import { mayHaveBody, noVerdict } from '../../plugin/authorizer/outside.ts';
-import {
-  foldedNames,
-  headerProblem,
-  removeSpellings,
-  setUpstreamHeaders,
-  type Verdict,
-} from '../../plugin/authorizer/verdict.ts';
+import { headerProblem, setUpstreamHeaders, type Verdict } from '../../plugin/authorizer/verdict.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
+import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
 import {
   definePlugin,
   type CredentialIndex,
@@ -121,7 +116,7 @@ function inputsOf({ caller, parameters, keyInputs }: State, exchange: Exchange, 
 
 function apply(state: State, exchange: Exchange, verdict: Verdict): Reply | undefined {
   if (!verdict.passes) return refuse(state, verdict, 'refused');
-  if (state.ownHeaders.size > 0) removeSpellings(exchange.headers, state.ownHeaders);
+  removeSpellings(exchange.headers, state.ownHeaders);
   if (verdict.consumer !== undefined) {
     const consumer = state.credentials.consumer(verdict.consumer);
     if (consumer === undefined) {
@@ -135,9 +130,11 @@ function apply(state: State, exchange: Exchange, verdict: Verdict): Reply | unde
   return undefined;
 }
 
-function refuse({ config }: State, { status, body }: Pick<Verdict, 'status' | 'body'>, reason: string): Reply {
+function refuse({ config }: State, verdict: Pick<Verdict, 'status' | 'body'>, reason: string): Reply {
+  const { status = config.rejected_code, body } = verdict;
   return {
-    status: status ?? config.rejected_code,
+    status,
+    ...(status === 401 ? { headers: { 'WWW-Authenticate': config.challenge } } : {}),
     body: { message: body ?? config.rejected_msg },
     reason: `custom-auth.${reason}`,
   };

@@ -47,6 +47,7 @@ export interface Config {
   upstream_headers: string[];
   rejected_code: number;
   rejected_msg: string;
+  challenge: string;
 }
 
 /** How long a call may take is `endpoint_timeout`, how long an answer may be is fixed. */
@@ -158,6 +159,14 @@ export const schema: JsonSchema = {
       minLength: 1,
       default: 'Verification failed',
       description: 'Message of a refusal.',
+    },
+    challenge: {
+      type: 'string',
+      // RFC 9110 §11.6.1: a scheme, and perhaps parameters; nothing that ends the line.
+      pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+( [\\x20-\\x7e]*[\\x21-\\x7e])?$",
+      default: 'custom realm="custom"',
+      description:
+        'WWW-Authenticate of a refusal with 401 (RFC 9110 §11.6.1): the scheme that the function wants, such as `Bearer realm="shop"`.',
     },
   },
   required: ['cache_time', 'endpoint_timeout', 'is_send_body'],

@@ -136,12 +136,19 @@ function passed(
 function refuse(refusals: readonly Refusal[]): Reply {
   const failure = refusals.find(({ reply }) => reply.status >= 500);
   if (failure !== undefined) return failure.reply;
+  const challenges = refusals.flatMap(({ reply }) => challengeOf(reply));
   return {
     status: 401,
+    // RFC 9110 §11.6.1: a list of challenges; the client takes the one that it understands.
+    ...(challenges.length === 0 ? {} : { headers: { 'WWW-Authenticate': challenges.join(', ') } }),
     body: { message: 'Authorization Failed' },
     reason: 'multi-auth.refused',
     detail: refusals.map(({ name, reply }) => describe(name, reply)).join('; '),
   };
+}
+
+function challengeOf({ headers = {} }: Reply): string[] {
+  return Object.entries(headers).flatMap(([name, value]) => (name.toLowerCase() === 'www-authenticate' ? [value] : []));
 }
 
 function describe(name: string, { reason = `${name}.refused`, detail }: Reply): string {

@@ -17,6 +17,7 @@ import type {
   UpstreamRequest,
 } from '../plugin/exchange.ts';
 import { parseJsonBody } from '../plugin/json-body.ts';
+import { parseCookies, parseQuery } from '../plugin/request-data.ts';
 import { compileVariable } from '../plugin/variables.ts';
 import type { Json } from '../resources/resource.ts';
 import { type Authority, parseAuthority } from './authority.ts';
@@ -27,7 +28,6 @@ import type { RequestHead } from './http1/parse-head.ts';
 import { normalisePath, normaliseServletPath } from './path.ts';
 import type { ActivePipeline, CompiledRoute } from './pipeline/compiled.ts';
 import type { StepObserver } from './pipeline/run.ts';
-import { parseCookies, parseQuery } from './request-data.ts';
 
 /** What the proxy believes of its peers, and how it reads their paths; compiled from the settings. */
 export interface PeerTrust {
@@ -262,8 +262,11 @@ export class ProxyExchange implements Exchange {
     if (consumer.customId !== undefined) headers.set('X-Consumer-Custom-ID', consumer.customId);
   }
 
-  body(maxBytes: number): Promise<Uint8Array> {
-    return (this.#body ??= this.#readBody(maxBytes));
+  async body(maxBytes: number): Promise<Uint8Array> {
+    const body = await (this.#body ??= this.#readBody(maxBytes));
+    // Another plugin may have read it within a larger bound.
+    if (body.length > maxBytes) throw new GatewayError('REQUEST_BODY_TOO_LARGE');
+    return body;
   }
 
   async json(maxBytes: number): Promise<Json | undefined> {

@@ -5,13 +5,13 @@
 import { performance } from 'node:perf_hooks';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type { Reply } from '../plugin/plugin.ts';
+import { parsePostArgs } from '../plugin/post-args.ts';
 import { ProxyExchange, type PeerTrust } from './exchange.ts';
 import type { ClientConnection, ConnectionHandler, ExchangeListener } from './http1/client-connection.ts';
 import type { RequestHead } from './http1/parse-head.ts';
 import type { CompiledRoute, Pipeline, ReadyRoute, Step } from './pipeline/compiled.ts';
 import { runSteps } from './pipeline/run.ts';
 import { sendReply } from './response.ts';
-import { parsePostArgs } from './post-args.ts';
 import { Forward, type ForwardContext } from './upstream/forward.ts';
 import { unsafeOverride } from './upstream/override.ts';
 
@@ -188,17 +188,23 @@ class RunningExchange implements ExchangeListener {
 
   #afterBody(): void {
     const exchange = this.#exchange;
-    exchange.body(maxRoutingBodyBytes).then(
-      (body) => {
-        exchange.context.set('post_args', parsePostArgs(exchange.headers.get('content-type'), body));
-        this.#route();
-      },
-      (error: unknown) => {
-        this.#fail(
-          error instanceof GatewayError ? error : new GatewayError('REQUEST_MALFORMED', 'body', { cause: error }),
-        );
-      },
-    );
+    exchange
+      .body(maxRoutingBodyBytes)
+      .then((body) => parsePostArgs(exchange.headers.get('content-type'), body))
+      .then(
+        (postArgs) => {
+          exchange.context.set('post_args', postArgs);
+          this.#route();
+        },
+        (error: unknown) => {
+          this.#fail(
+            error instanceof GatewayError ? error : new GatewayError('REQUEST_MALFORMED', 'body', { cause: error }),
+          );
+        },
+      )
+      .catch((error: unknown) => {
+        this.failUnexpectedly(error);
+      });
   }
 
   #route(): void {

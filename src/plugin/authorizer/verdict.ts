@@ -2,7 +2,8 @@
  * What an authoriser decided about a request, in the one form that is kept in the verdict cache; and what becomes of the request.
  * Invariant: what is not a verdict whole is none.
  */
-import type { Exchange, HeaderFields } from '../exchange.ts';
+import type { Exchange } from '../exchange.ts';
+import { foldedNames, removeSpellings } from '../identity-headers.ts';
 
 export interface Verdict {
   readonly passes: boolean;
@@ -57,25 +58,6 @@ export function headerProblem(name: string, value: string): string | undefined {
   if (framing.has(name.toLowerCase())) return `the header ${name} cannot be set`;
   if (!fieldValue.test(value)) return `the value of the header ${name} holds characters that are not allowed`;
   return undefined;
-}
-
-/** Lower case, with `-` for what a backend may read as `-` (GHSA-x677-9fxg-v5c5). */
-function folded(name: string): string {
-  return name.toLowerCase().replaceAll(/[_.]/g, '-');
-}
-
-/**
- * Removes what the client sent under names that only the authoriser may set, in every spelling. Returns whether anything was there.
- */
-export function removeSpellings(headers: HeaderFields, names: ReadonlySet<string>): void {
-  const sent: string[] = [];
-  for (const [name] of headers.entries()) if (names.has(folded(name))) sent.push(name);
-  for (const name of sent) headers.remove(name);
-}
-
-/** For `removeSpellings`. */
-export function foldedNames(names: Iterable<string>): ReadonlySet<string> {
-  return new Set([...names].map(folded));
 }
 
 /** Sets the verdict's headers on the request; what the client sent under these names, however spelt, is gone. */

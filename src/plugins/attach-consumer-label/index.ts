@@ -3,6 +3,7 @@
  * Invariant: what the client sent under these names never goes upstream, whether there is a consumer or not.
  */
 import { ConfigError } from '../../errors/gateway-error.ts';
+import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
 import { definePlugin } from '../../plugin/plugin.ts';
 
 interface Config {
@@ -12,6 +13,8 @@ interface Config {
 interface State {
   /** [header, label] */
   readonly labels: readonly (readonly [string, string])[];
+  /** Folded. */
+  readonly names: ReadonlySet<string>;
 }
 
 /** RFC 9110 §5.6.2. */
@@ -40,13 +43,13 @@ export const attachConsumerLabel = definePlugin<Config, State>({
       if (!token.test(header)) throw new ConfigError(`"${header}" is no header name`);
       return [header, reference.slice(1)] as const;
     });
-    return { labels };
+    return { labels, names: foldedNames(Object.keys(config.headers)) };
   },
 
   beforeProxy(state, exchange) {
     const labels = exchange.consumer?.labels;
+    removeSpellings(exchange.headers, state.names);
     for (const [header, label] of state.labels) {
-      exchange.headers.remove(header);
       if (labels === undefined || !Object.hasOwn(labels, label)) continue;
       const bytes = Buffer.from(labels[label] ?? '').toString('latin1');
       if (fieldValue.test(bytes)) exchange.headers.set(header, bytes);

@@ -11,15 +11,9 @@ import { hash } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { Authorizer, type Asked } from '../../plugin/authorizer/authorizer.ts';
 import { freshnessOf, mayHaveBody, noVerdict } from '../../plugin/authorizer/outside.ts';
-import {
-  AuthorizerError,
-  foldedNames,
-  headerProblem,
-  removeSpellings,
-  setUpstreamHeaders,
-  type Verdict,
-} from '../../plugin/authorizer/verdict.ts';
+import { AuthorizerError, headerProblem, setUpstreamHeaders, type Verdict } from '../../plugin/authorizer/verdict.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
+import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
 import { pickHttpClientOptions, type HttpClient, type HttpResponse } from '../../plugin/http-client/index.ts';
 import {
   definePlugin,
@@ -28,8 +22,9 @@ import {
   type PluginLog,
   type Reply,
 } from '../../plugin/plugin.ts';
+import { parsePostArgs } from '../../plugin/post-args.ts';
 import { field, fields } from '../../plugin/verdict-cache/verdict-key.ts';
-import { compileHeaders, parseBody, type OutgoingHeaders, type SentHeaders } from './outgoing.ts';
+import { compileHeaders, type OutgoingHeaders, type SentHeaders } from './outgoing.ts';
 import { ownFields, schema, type Config } from './schema.ts';
 
 interface State {
@@ -98,7 +93,8 @@ function run(state: State, exchange: Exchange): MaybeAsync {
   if (!readsBody) return decide(state, exchange, undefined);
   if (exchange.dryRun) return authorizer.notAsked(true);
   return exchange.body(config.max_body_size).then((body) => {
-    if (outgoing.readsBody) exchange.context.set('post_args', parseBody(exchange.headers.get('content-type'), body));
+    if (outgoing.readsBody)
+      exchange.context.set('post_args', parsePostArgs(exchange.headers.get('content-type'), body));
     return decide(state, exchange, config.request_method === 'POST' ? body : undefined);
   });
 }

@@ -88,19 +88,3 @@ function compileText(template: string): (exchange: Exchange) => string {
 function latin1(text: string): string {
   return /[^\0-\xff]/.test(text) ? Buffer.from(text, 'utf8').toString('latin1') : text;
 }
-
-/** What `$post_arg.…` reads: a form's fields, the first of several, or the members of a JSON object. */
-export function parseBody(contentType: string | undefined, body: Uint8Array): Record<string, unknown> {
-  const type = contentType?.split(';', 1)[0]?.trim().toLowerCase();
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
-  if (type === 'application/x-www-form-urlencoded') return Object.fromEntries([...new URLSearchParams(text)].reverse());
-  if (type !== 'application/json') return {};
-  try {
-    const value = JSON.parse(text) as unknown;
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : {};
-  } catch {
-    return {};
-  }
-}

@@ -9,6 +9,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createDecipheriv } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
+import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
 import { definePlugin, type CredentialIndex, type Reply } from '../../plugin/plugin.ts';
 import { isUnresolvedReference } from '../../plugin/secret-reference.ts';
 import { encryptApi } from './encrypt.ts';
@@ -31,6 +32,8 @@ export type CredentialState = Buffer | undefined;
 interface State {
   readonly header: string;
   readonly forwardHeader: string;
+  /** Folded. */
+  readonly forwardNames: ReadonlySet<string>;
   readonly strict: boolean;
   readonly credentials: CredentialIndex<CredentialState>;
 }
@@ -92,6 +95,7 @@ export const jweDecrypt = definePlugin<Config, State, CredentialConfig, Credenti
     return {
       header: config.header.toLowerCase(),
       forwardHeader: config.forward_header,
+      forwardNames: foldedNames([config.forward_header]),
       strict: config.strict,
       credentials,
     };
@@ -102,12 +106,13 @@ export const jweDecrypt = definePlugin<Config, State, CredentialConfig, Credenti
     const [field] = fields;
     if (field === undefined) {
       if (state.strict) return refuse(403, 'missing JWE token in request', 'missing');
-      exchange.headers.remove(state.forwardHeader);
+      removeSpellings(exchange.headers, state.forwardNames);
       return undefined;
     }
     if (fields.length > 1) return refuse(400, 'JWE token invalid', 'ambiguous');
     const plaintext = open(state, /^Bearer /i.test(field) ? field.slice(7) : field);
     if (typeof plaintext !== 'string') return plaintext;
+    removeSpellings(exchange.headers, state.forwardNames);
     exchange.headers.set(state.forwardHeader, plaintext);
     return undefined;
   },

@@ -19,15 +19,9 @@ import {
   noVerdict,
   ttlSchema,
 } from '../../plugin/authorizer/outside.ts';
-import {
-  AuthorizerError,
-  foldedNames,
-  headerProblem,
-  removeSpellings,
-  setUpstreamHeaders,
-  type Verdict,
-} from '../../plugin/authorizer/verdict.ts';
+import { AuthorizerError, headerProblem, setUpstreamHeaders, type Verdict } from '../../plugin/authorizer/verdict.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
+import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
 import { pickHttpClientOptions, type HttpClient, type HttpClientOptions } from '../../plugin/http-client/index.ts';
 import { definePlugin, type MaybeAsync, type PluginLog, type Reply } from '../../plugin/plugin.ts';
 import { field } from '../../plugin/verdict-cache/verdict-key.ts';

@@ -9,9 +9,10 @@ import { isUtf8 } from 'node:buffer';
 import { ConfigError, GatewayError } from '../../errors/gateway-error.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { definePlugin, type Reply } from '../../plugin/plugin.ts';
+import { parseStrictJson } from '../../plugin/strict-json.ts';
 import type { JsonSchema } from '../../resources/resource.ts';
 import { compileGivenSchema, type Validate } from '../../resources/validator.ts';
-import { parseForm, parseJson } from './body.ts';
+import { parseForm } from './form.ts';
 
 interface Config {
   header_schema?: JsonSchema;
@@ -87,8 +88,8 @@ async function checkBody(state: State, validate: Validate, exchange: Exchange): 
   if (bytes.length === 0) return refuse(state, 'body', 'the request has no body');
   if (!isUtf8(bytes)) return refuse(state, 'body', 'the body is not UTF-8');
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('utf8');
-  const parsed = isForm(exchange.headers.getAll('content-type')) ? { value: parseForm(text) } : parseJson(text);
-  const problem = 'problem' in parsed ? parsed.problem : validate(parsed.value);
+  const parsed = isForm(exchange.headers.getAll('content-type')) ? { value: parseForm(text) } : parseStrictJson(text);
+  const problem = 'problem' in parsed ? `the body ${parsed.problem}` : validate(parsed.value);
   return problem === undefined ? undefined : refuse(state, 'body', problem);
 }
 

@@ -2,7 +2,7 @@
  * What the gateway knows of a field name: its lower-case form and whether it means something to a proxy.
  * Looked up once for each field of each message; the names seen so far are kept (bounded), so that a lookup is one Map hit.
  */
-import { identityHeaders } from '../../plugin/identity-headers.ts';
+import { foldedName, identityHeaders } from '../../plugin/identity-headers.ts';
 
 /** Why a field name is special. Hop-by-hop fields are never forwarded (RFC 9110 §7.6.1). */
 export const FieldKind = {
@@ -84,7 +84,7 @@ function learnFieldName(name: string): FieldName {
 function classify(lower: string): FieldKind {
   const kind = special.get(lower);
   if (kind !== undefined) return kind;
-  const folding = lower.replace(/[^a-z0-9]/g, '-');
+  const folding = foldedName(lower);
   if (folding !== lower) {
     const folded = special.get(folding);
     if (folded !== undefined) return FieldKind.alias;

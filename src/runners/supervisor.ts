@@ -43,7 +43,7 @@ export class RunnerSupervisor {
     await Promise.all(this.#runners.map((runner) => runner.start()));
   }
 
-  /** Each goes on in a new process, without a gap. */
+  /** Each goes on in a process that is started after this call, without a gap. */
   async reload(): Promise<void> {
     await Promise.all(this.#runners.map((runner) => runner.reload()));
   }
@@ -66,7 +66,12 @@ class Supervised {
   #backoffMs = firstBackoffMs;
   #restart: NodeJS.Timeout | undefined;
   #stopping = false;
-  #reloading: Promise<void> | undefined;
+  /** Starts and reloads, one after another. */
+  #turn: Promise<void> = Promise.resolve();
+  /** The reload that has not begun yet. */
+  #due: Promise<void> | undefined;
+  /** Started to take over, and not ready yet. */
+  #next: RunnerProcess | undefined;
   #probed = -Infinity;
 
   constructor(runner: RunnerSettings, command: readonly string[], options: SupervisorOptions) {
@@ -75,11 +80,18 @@ class Supervised {
     this.#options = options;
   }
 
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    return this.#inTurn(() => this.#start());
+  }
+
+  async #start(): Promise<void> {
     const { settings, log } = this.#options;
+    // A reload that was under way when the former one ended has brought another.
+    if (this.#stopping || this.#process !== undefined) return;
     const started = await this.#spawn();
     this.#process = started;
     void this.#watch(started);
+    if (this.#isStopping()) return;
     if (await started.ready(settings.startTimeoutMs)) await this.#use(started);
     else if (started.running) {
       log.error('a runner was started and does not listen yet; its requests are refused', { runner: this.name });
@@ -89,25 +101,36 @@ class Supervised {
     }
   }
 
+  /** Those who ask before a reload has begun share it; who asks later has one of their own after it. */
   reload(): Promise<void> {
-    this.#reloading ??= this.#replace().finally(() => {
-      this.#reloading = undefined;
+    this.#due ??= this.#inTurn(() => {
+      this.#due = undefined;
+      return this.#replace();
     });
-    return this.#reloading;
+    return this.#due;
+  }
+
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#turn.then(work);
+    this.#turn = done.catch(() => undefined);
+    return done;
   }
 
   async #replace(): Promise<void> {
     const { settings, log } = this.#options;
     const former = this.#process;
+    // Ended, and due to be started anew.
     if (this.#stopping || former === undefined) return;
     let next;
     try {
-      next = await this.#spawn();
+      next = this.#next = await this.#spawn();
     } catch (error) {
       log.error('the runner goes on as it is: it cannot be started anew', { runner: this.name, error: String(error) });
       return;
     }
-    if (!(await next.ready(settings.startTimeoutMs)) || this.#isStopping()) {
+    const ready = !this.#isStopping() && (await next.ready(settings.startTimeoutMs));
+    this.#next = undefined;
+    if (!ready || this.#isStopping()) {
       if (!this.#isStopping())
         log.error('the runner goes on as it is: the new one does not listen', { runner: this.name });
       await this.#end(next);
@@ -144,7 +167,10 @@ class Supervised {
   async stop(): Promise<void> {
     this.#stopping = true;
     clearTimeout(this.#restart);
-    await this.#reloading;
+    // Nobody waits any more until they are ready.
+    const running = [this.#process, this.#next].filter((one) => one !== undefined);
+    await Promise.all(running.map((one) => this.#end(one)));
+    await this.#turn;
     if (this.#process !== undefined) await this.#end(this.#process);
   }
 

@@ -13,6 +13,7 @@ import {
   encodeResponseVerdict,
   encodeToken,
 } from '../../runners/node/messages.ts';
+import { createRandom } from '../fuzz/random.ts';
 import { stop } from './runner-messages.ts';
 import { FrameReader } from '../../src/runners/wire/frame-reader.ts';
 import {
@@ -197,14 +198,14 @@ describe('frames that no runner may send', () => {
   it('reads any damaged frame or says ProtocolError, and ends', (t) => {
     const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 1_000_000);
     t.diagnostic(`FUZZ_SEED=${String(seed)}`);
-    const random = mulberry(seed);
+    const random = createRandom(seed);
     const samples = vectors.filter(({ from }) => from === 'runner').map((vector) => payloadOf(vector.hex, vector.type));
     for (let round = 0; round < 30_000; round++) {
-      const sample = Buffer.from(samples[Math.floor(random() * samples.length)] ?? Buffer.alloc(0));
-      const hits = 1 + Math.floor(random() * 4);
+      const sample = Buffer.from(random.pick(samples));
+      const hits = 1 + random.int(4);
       for (let i = 0; i < hits && sample.length > 0; i++)
-        sample[Math.floor(random() * sample.length)] = Math.floor(random() * 256);
-      const cut = random() < 0.2 ? sample.subarray(0, Math.floor(random() * sample.length)) : sample;
+        sample[random.int(sample.length)] = random.int(256);
+      const cut = random.int(5) === 0 ? sample.subarray(0, random.int(sample.length)) : sample;
       for (const read of decode.values()) {
         try {
           read(cut);
@@ -275,14 +276,4 @@ function splice(frame: Buffer): { payload: Buffer } {
   tail.copy(grown, newList + 4 + 4 * count);
   for (let i = 0; i < count; i++) grown.writeUInt32LE(newEntry - (newList + 4 + 4 * i), newList + 4 + 4 * i);
   return { payload: grown };
-}
-
-function mulberry(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

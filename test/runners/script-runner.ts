@@ -1,8 +1,10 @@
 /**
  * A plugin runner as a process, for tests of what starts and watches it: answers every request with what it knows of itself.
- * Arguments: `ignore-term`, `exit-at-once`, `never-listen`, `child` (starts a process that outlives it if nobody ends it), `print`.
+ * Arguments: `ignore-term`, `exit-at-once`, `never-listen`, `child` (starts a process that outlives it if nobody ends it), `print`,
+ * `listen-when FILE` (once the file is there).
  */
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { FrameReader } from '../../src/runners/wire/frame-reader.ts';
 import { RpcType } from '../../src/runners/wire/schema.ts';
@@ -36,5 +38,7 @@ const server = createServer((socket) => {
     }
   });
 });
+const awaited = modes.has('listen-when') ? process.argv.at(-1) : undefined;
+while (awaited !== undefined && !existsSync(awaited)) await new Promise((resolve) => setTimeout(resolve, 10));
 if (modes.has('never-listen')) setInterval(() => undefined, 60_000);
 else server.listen(address.slice('unix:'.length));

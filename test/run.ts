@@ -75,8 +75,7 @@ async function runFiles(files: readonly string[], everyTitle: boolean): Promise<
     cwd: root,
     concurrency: Math.max(1, availableParallelism()),
     timeout: TEST_TIMEOUT_MS,
-    // test/leak/ asks the collector to run.
-    execArgv: ['--expose-gc', '--import', path.join(repository, 'test/services/leftovers.ts')],
+    execArgv: ['--import', path.join(repository, 'test/services/leftovers.ts')],
     signal: AbortSignal.any([interrupted.signal, AbortSignal.timeout(RUN_TIMEOUT_MS)]),
   });
   stream.on('test:pass', (result) => report?.result(result, tally.add(result, false)));

@@ -35,7 +35,8 @@ export interface Gateway extends AsyncDisposable {
   accessed(count: number): Promise<void>;
 }
 
-const distrust: PeerTrust = {
+/** No peer's forwarded fields count. */
+export const distrust: PeerTrust = {
   realIpFrom: () => false,
   realIpHeader: 'x-real-ip',
   realIpRecursive: false,

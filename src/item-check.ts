@@ -11,6 +11,7 @@ import { indexKeys, type PluginRegistry } from './resources/plugin-check.ts';
 import { checkReferences } from './resources/references.ts';
 import { parseKey } from './resources/resource-key.ts';
 import type { JsonObject } from './resources/resource.ts';
+import { covers, type Ssl } from './resources/ssl.ts';
 import type { Change } from './store/store.ts';
 
 interface Good {
@@ -106,7 +107,10 @@ export class ItemCheck {
     if (problem === undefined) return this.#claim(key, { source: text, text: JSON.stringify(value), credentials });
     this.#refused.set(key, change);
     this.#problems.push(`${key}: ${problem}`);
-    const stays = known !== undefined && this.#takenBy(known.credentials) === undefined;
+    const stays =
+      known !== undefined &&
+      this.#takenBy(known.credentials) === undefined &&
+      (resource?.kind !== 'ssls' || covers(JSON.parse(known.text) as Ssl, value));
     if (stays) {
       this.#log.error('resource refused, its last good value stays', { key, problem });
       return this.#claim(key, known);

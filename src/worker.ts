@@ -2,9 +2,7 @@
  * One data-plane thread: snapshot, proxy, listeners. Wiring only; told what to do by the control plane (`workers.ts`).
  * Order of life: changes until the first full configuration → listen → serve → stop: drain, exit.
  */
-import { constants } from 'node:crypto';
 import type { Server } from 'node:net';
-import type { SecureContext } from 'node:tls';
 import { parentPort, workerData } from 'node:worker_threads';
 import { compileAddressMatcher } from './address/cidr.ts';
 import { observeProxy } from './gateway-metrics.ts';
@@ -30,6 +28,7 @@ import { createDeadlines } from './proxy/http1/deadlines.ts';
 import { WriteQueue } from './proxy/http1/write-queue.ts';
 import { Certificates } from './proxy/listener/certificates.ts';
 import { listen, ListenError } from './proxy/listener/listener.ts';
+import { TlsFront } from './proxy/listener/tls-front.ts';
 import { Proxy } from './proxy/proxy.ts';
 import { createNameResolver } from './proxy/upstream/discovery/name-resolver.ts';
 import { createHealthView } from './proxy/upstream/health/health-view.ts';
@@ -84,10 +83,20 @@ const resolver = createNameResolver({
   timeoutMs: settings.dns.timeoutMs,
   ...(settings.dns.ttlMs === undefined ? {} : { validSeconds: settings.dns.ttlMs / 1000 }),
 });
-const certificates = new Certificates(
-  { minVersion: settings.tls.minVersion, maxVersion: settings.tls.maxVersion, ciphers: settings.tls.ciphers },
-  settings.tls.fallbackSni,
-);
+const tlsProtocol = {
+  minVersion: settings.tls.minVersion,
+  maxVersion: settings.tls.maxVersion,
+  ciphers: settings.tls.ciphers,
+};
+const certificates = new Certificates(tlsProtocol, settings.tls.fallbackSni);
+const tlsFront = new TlsFront({
+  certificates,
+  protocol: tlsProtocol,
+  sessionTickets: settings.tls.sessionTickets,
+  onRefused: (why) => {
+    log.warn('handshake refused', { ...why });
+  },
+});
 
 const counters = openCounters(counterMemory, number);
 const shared = new ResourcePool();
@@ -160,9 +169,14 @@ const snapshot = new Snapshot({
     poolIdleTimeoutMs: settings.upstreamPool.keepAliveTimeoutMs,
     poolRequests: settings.upstreamPool.keepAliveRequests,
   },
-  onSsl: (id, ssl) => {
-    if (ssl === undefined) certificates.remove(id);
-    else certificates.put(id, ssl);
+  onSsl: (id, ssl, problem) => {
+    try {
+      if (ssl === undefined) certificates.remove(id);
+      else if (problem !== undefined) certificates.refuse(id, ssl, problem);
+      else certificates.put(id, ssl);
+    } finally {
+      tlsFront.certificatesChanged(proxy.connections);
+    }
   },
 });
 
@@ -186,6 +200,7 @@ const proxy = new Proxy({
   showUpstreamStatus: settings.showUpstreamStatus,
   maxBodyBytes: client.bodyBytes,
   log: createProxyLog(log, accessLog),
+  clientRefusal: (exchange) => tlsFront.refusal(exchange),
   onOutcome: (upstream, endpoint, outcome) => {
     const passive = upstream.target.passiveOutcome(endpoint, outcome);
     if (passive !== undefined) send({ type: 'outcome', key: upstream.key, label: endpoint.label, outcome: passive });
@@ -212,21 +227,8 @@ async function startListening(): Promise<void> {
   };
   try {
     for (const address of settings.listen) servers.push(await listen(address, undefined, options));
-    if (settings.tls.enabled) {
-      const tls = {
-        minVersion: settings.tls.minVersion,
-        maxVersion: settings.tls.maxVersion,
-        ciphers: settings.tls.ciphers,
-        ALPNProtocols: ['http/1.1'],
-        ...(settings.tls.sessionTickets ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }),
-        SNICallback: (name: string, done: (error: Error | null, context?: SecureContext) => void) => {
-          const context = certificates.find(name);
-          if (context === undefined) done(new Error('no certificate for this name'));
-          else done(null, context);
-        },
-      };
-      for (const address of settings.tls.listen) servers.push(await listen(address, tls, options));
-    }
+    if (settings.tls.enabled)
+      for (const address of settings.tls.listen) servers.push(await listen(address, tlsFront, options));
     send({ type: 'listening' });
   } catch (error) {
     const failure = error instanceof ListenError ? error : undefined;

@@ -22,6 +22,7 @@ export const catalogue = {
     retry: 'never',
     message: '505 HTTP Version Not Supported',
   },
+  CLIENT_CERTIFICATE_REFUSED: { status: 400, source: 'client', retry: 'never', message: '400 Bad Request' },
   ROUTE_NOT_FOUND: { status: 404, source: 'client', retry: 'never', message: '404 Route Not Found' },
   CLIENT_CLOSED: { status: 499, source: 'client', retry: 'never', message: '499 Client Closed Request' },
   PLUGIN_FAILED: { status: 500, source: 'gateway', retry: 'never', message: '500 Internal Server Error' },

@@ -4,6 +4,7 @@
  */
 import { isIPv6 } from 'node:net';
 import { GatewayError } from '../errors/gateway-error.ts';
+import type { TlsConnection } from '../plugin/exchange.ts';
 import { type PeerTrust, ProxyExchange } from '../proxy/exchange.ts';
 import type { ClientConnection } from '../proxy/http1/client-connection.ts';
 import { parseRequestHead } from '../proxy/http1/parse-head.ts';
@@ -14,7 +15,7 @@ const headLimits = { maxHeadBytes: 1_048_576, maxFields: 1000 };
 /** What an exchange reads of its connection before anything is sent. */
 type ConnectionFacts = Pick<
   ClientConnection,
-  | 'encrypted'
+  | 'tls'
   | 'remoteAddress'
   | 'remotePort'
   | 'localAddress'
@@ -26,6 +27,16 @@ type ConnectionFacts = Pick<
   | 'readBody'
 >;
 
+/** There was no handshake: what it would have settled has no value. */
+const unseenTls: TlsConnection = {
+  serverName: '',
+  protocol: '',
+  cipher: '',
+  sessionReused: false,
+  clientVerify: 'NONE',
+  clientCertificate: undefined,
+};
+
 /** Throws GatewayError where the gateway would refuse the request before it looks for a route. */
 export function createExchange(request: ExplainRequest, trust: PeerTrust): ProxyExchange {
   const { scheme, authority, target } = splitUrl(request.url);
@@ -35,7 +46,7 @@ export function createExchange(request: ExplainRequest, trust: PeerTrust): Proxy
   const remoteAddress = request.remoteAddress ?? '127.0.0.1';
   const port = /:([0-9]+)$/.exec(authority)?.[1];
   const facts: ConnectionFacts = {
-    encrypted: scheme === 'https',
+    tls: scheme === 'https' ? unseenTls : undefined,
     remoteAddress,
     remotePort: 0,
     localAddress: isIPv6(remoteAddress) ? '::1' : '127.0.0.1',

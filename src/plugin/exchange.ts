@@ -72,6 +72,20 @@ export interface ExchangeTimes {
   readonly end: number | undefined;
 }
 
+/** What TLS settled for a client's connection. */
+export interface TlsConnection {
+  /** What the client asked for, lower case; '' where it named no server. */
+  readonly serverName: string;
+  /** `TLSv1.3`; '' once the connection is closed, as the cipher. */
+  readonly protocol: string;
+  /** OpenSSL's name. */
+  readonly cipher: string;
+  readonly sessionReused: boolean;
+  /** As nginx's `$ssl_client_verify`: `SUCCESS`, `FAILED:` and why, or `NONE` where there is no certificate or nobody asked for one. */
+  readonly clientVerify: string;
+  readonly clientCertificate: X509Certificate | undefined;
+}
+
 export interface Exchange {
   readonly method: string;
   /** Normalised: percent-decoded once, slashes merged, dot segments gone. What routing matched and every rule must use. */
@@ -89,7 +103,9 @@ export interface Exchange {
   readonly remotePort: number;
   /** The peer of the socket itself. */
   readonly peerAddress: string;
-  /** What the client's TLS socket showed, where the listener asked for it. Whether it was verified is the listener's to say. */
+  /** undefined: the client's connection is not encrypted. */
+  readonly tls: TlsConnection | undefined;
+  /** The client's certificate, verified as the server name's ssl resource asks (`client.ca`); undefined in every other case. */
   readonly clientCertificate: X509Certificate | undefined;
   readonly serverAddress: string;
   readonly serverPort: number;

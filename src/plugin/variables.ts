@@ -1,12 +1,13 @@
 /**
  * nginx's and APISIX's variables (`uri`, `arg_x`, `http_x`, `consumer_name`, …) over an Exchange: what rules, templates and logs name.
  * Each name is compiled once, when configuration changes, to a closure that reads one thing. A variable without a value is undefined.
- * Not here: `graphql_*`, `ssl_*`, and what only nginx knows (`connection`, `pipe`, …): they have no value.
+ * Not here: `graphql_*`, and what only nginx knows (`connection`, `pipe`, …): they have no value.
  */
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Exchange } from './exchange.ts';
 import { formatSeconds, timeIso8601, timeLocal } from './clock.ts';
+import { tlsVariables } from './tls-variables.ts';
 
 export type Variable = (exchange: Exchange) => string | undefined;
 
@@ -118,6 +119,7 @@ const exact: Readonly<Record<string, Variable | undefined>> = Object.assign(
     service_name: ({ route }) => route?.serviceName,
     consumer_name: ({ consumer }) => consumer?.username,
     consumer_group_id: ({ consumer }) => consumer?.groupId,
+    ...tlsVariables,
   } satisfies Record<string, Variable>,
 );
 

@@ -5,7 +5,6 @@
 import { Buffer } from 'node:buffer';
 import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import { performance } from 'node:perf_hooks';
 import { GatewayError } from '../errors/gateway-error.ts';
 import type {
@@ -14,6 +13,7 @@ import type {
   ExchangeResponse,
   ExchangeTimes,
   MatchedRoute,
+  TlsConnection,
   UpstreamRequest,
 } from '../plugin/exchange.ts';
 import { parseJsonBody } from '../plugin/json-body.ts';
@@ -153,7 +153,7 @@ export class ProxyExchange implements Exchange {
     this.head = head;
     this.method = head.method;
     this.headers = head.fields;
-    this.scheme = connection.encrypted ? 'https' : 'http';
+    this.scheme = connection.tls === undefined ? 'http' : 'https';
     const { target, queryStart } = head;
     this.target = target;
     this.query = queryStart < 0 ? '' : target.slice(queryStart + 1);
@@ -199,9 +199,11 @@ export class ProxyExchange implements Exchange {
   get peerAddress(): string {
     return this.connection.remoteAddress;
   }
+  get tls(): TlsConnection | undefined {
+    return this.connection.tls;
+  }
   get clientCertificate(): X509Certificate | undefined {
-    const { socket } = this.connection;
-    return socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined;
+    return this.connection.tls?.clientCertificate;
   }
   get serverAddress(): string {
     return this.connection.localAddress;

@@ -41,6 +41,8 @@ export interface ProxyOptions extends Omit<
   readonly table: RoutingTable;
   readonly trust: PeerTrust;
   readonly log: ProxyLog;
+  /** Why a request over TLS may not pass with what its connection showed; undefined: it may. */
+  readonly clientRefusal?: (exchange: ProxyExchange) => string | undefined;
 }
 
 /** Bytes of a body that routing by `post_arg.*` reads. */
@@ -178,7 +180,9 @@ class RunningExchange implements ExchangeListener {
   start(): void {
     const exchange = this.#exchange;
     const { maxBodyBytes, table } = this.#options;
-    if (exchange.method === 'CONNECT' || exchange.method === 'TRACE') {
+    const uncertified = exchange.scheme === 'https' ? this.#options.clientRefusal?.(exchange) : undefined;
+    if (uncertified !== undefined) this.#fail(new GatewayError('CLIENT_CERTIFICATE_REFUSED', uncertified));
+    else if (exchange.method === 'CONNECT' || exchange.method === 'TRACE') {
       this.#fail(new GatewayError('REQUEST_METHOD_REFUSED'));
     } else if (maxBodyBytes > 0 && exchange.head.bodyLength > maxBodyBytes)
       this.#fail(new GatewayError('REQUEST_BODY_TOO_LARGE'));

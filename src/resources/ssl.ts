@@ -58,3 +58,21 @@ export const sslSchema: JsonSchema = {
   else: { required: ['key', 'cert'] },
   additionalProperties: false,
 };
+
+/** The names it answers for, lower case. Of an item that may not have passed its schema: what is no text is left out. */
+export function serverNames({ sni, snis }: Ssl): string[] {
+  const names: unknown[] = [sni, ...(Array.isArray(snis) ? snis : [])];
+  return names.filter((name) => typeof name === 'string').map((name) => name.toLowerCase());
+}
+
+/** It may not have passed its schema: whatever stands there was meant to protect. */
+export function asksForClientCertificates(ssl: Ssl): boolean {
+  return ssl.client !== undefined && ssl.type !== 'client' && ssl.status !== 0;
+}
+
+/** Whether the last good value of an item may go on in the place of one that cannot be used: it lets nobody pass that the other meant to stop. */
+export function covers(good: Ssl, unusable: Ssl): boolean {
+  if (!asksForClientCertificates(unusable)) return true;
+  const names = new Set(serverNames(good));
+  return asksForClientCertificates(good) && serverNames(unusable).every((name) => names.has(name));
+}

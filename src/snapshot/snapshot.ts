@@ -44,14 +44,15 @@ export interface SnapshotOptions {
   readonly metadata: Map<string, Readonly<Record<string, unknown>>>;
   readonly target: Omit<TargetDeps, 'key'>;
   readonly upstreamDefaults: UpstreamDefaults;
-  readonly onSsl: (id: string, ssl: Ssl | undefined) => void;
+  /** `problem`: why the item cannot be used; of `ssl`, only the names count. */
+  readonly onSsl: (id: string, ssl: Ssl | undefined, problem: string | undefined) => void;
 }
 
 /** `key` as in the store; undefined: deleted. */
 export interface SnapshotChange {
   readonly key: string;
   readonly value: string | undefined;
-  /** Why the item cannot be used: a route's requests, or with a global rule all, are refused. Of `value`, only what matches counts. */
+  /** Why the item cannot be used: a route's requests, with a global rule all, with an ssl item its names' are refused. Of `value`, only what matches counts. */
   readonly problem?: string;
 }
 
@@ -180,7 +181,7 @@ export class Snapshot {
         else this.#options.metadata.set(id, value as Record<string, unknown>);
         break;
       case 'ssls':
-        this.#applySsl(id, value);
+        this.#applySsl(id, value, problem);
         break;
       default:
       // secrets and protos are stored; nothing on the request path reads them yet.
@@ -290,13 +291,13 @@ export class Snapshot {
     retire(previous);
   }
 
-  #applySsl(id: string, ssl: Ssl | undefined): void {
+  #applySsl(id: string, ssl: Ssl | undefined, problem: string | undefined): void {
     if (ssl?.type === 'client') this.#clientCertificates.set(id, ssl);
     else this.#clientCertificates.delete(id);
-    this.#options.onSsl(id, ssl?.type === 'client' || ssl?.status === 0 ? undefined : ssl);
     // Upstreams may name the certificate: they are compiled again when next used.
     for (const key of [...this.#compiledUpstreams.keys()]) this.#dropUpstream(key);
     for (const slot of this.#routes.values()) slot.retire();
+    this.#options.onSsl(id, ssl?.type === 'client' || ssl?.status === 0 ? undefined : ssl, problem);
   }
 
   #dropUpstream(key: string): void {

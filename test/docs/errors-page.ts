@@ -17,6 +17,8 @@ const meanings: Readonly<Record<keyof typeof catalogue, string>> = {
   REQUEST_HEADERS_TOO_LARGE: 'More than `gatewright.limits.header_size` or `header_count` allows.',
   REQUEST_METHOD_UNSUPPORTED: 'A method that HTTP does not know.',
   REQUEST_VERSION_UNSUPPORTED: 'Neither HTTP/1.0 nor HTTP/1.1.',
+  CLIENT_CERTIFICATE_REFUSED:
+    "The server name's `ssl` resource asks for a client certificate (`client.ca`), and the connection showed none that is good for this Host. The log says why; docs/client-certificates.md.",
   ROUTE_NOT_FOUND: 'No route matches. `gatewright explain` tells why the nearest ones do not.',
   CLIENT_CLOSED: 'The client went away before it had its answer. It sees nothing; the log has the code.',
   PLUGIN_FAILED: 'A plugin threw. The error log names it; the request was refused.',

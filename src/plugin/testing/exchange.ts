@@ -2,6 +2,7 @@
  * One request in memory, for tests of plugins: keeps the Exchange contract (names without case, values validated,
  * arguments decoded) without sockets, router or upstream. What a plugin did to it is read from the same object.
  */
+import type { X509Certificate } from 'node:crypto';
 import type {
   AuthenticatedConsumer,
   Exchange,
@@ -9,6 +10,7 @@ import type {
   ExchangeTimes,
   HeaderFields,
   MatchedRoute,
+  TlsConnection,
   UpstreamRequest,
 } from '../exchange.ts';
 import type { Json } from '../../resources/resource.ts';
@@ -37,6 +39,7 @@ export interface TestExchangeInit {
   readonly bytesReceived?: number;
   readonly bytesSent?: number;
   readonly dryRun?: boolean;
+  readonly tls?: TlsConnection;
 }
 
 export class TestResponse implements ExchangeResponse {
@@ -70,7 +73,7 @@ export class TestExchange implements Exchange {
   remoteAddress: string;
   remotePort = 51234;
   readonly peerAddress: string;
-  readonly clientCertificate = undefined;
+  readonly tls: TlsConnection | undefined;
   readonly serverAddress = '127.0.0.1';
   readonly serverPort = 9080;
   readonly headers: TestHeaders;
@@ -136,10 +139,14 @@ export class TestExchange implements Exchange {
     this.bytesReceived = init.bytesReceived ?? 0;
     this.bytesSent = init.bytesSent ?? 0;
     this.dryRun = init.dryRun ?? false;
+    this.tls = init.tls;
     this.#body = Buffer.from(init.body ?? '');
     this.#consumer = init.consumer;
   }
 
+  get clientCertificate(): X509Certificate | undefined {
+    return this.tls?.clientCertificate;
+  }
   get consumer(): AuthenticatedConsumer | undefined {
     return this.#consumer;
   }

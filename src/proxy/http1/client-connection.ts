@@ -12,6 +12,7 @@
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import { GatewayError } from '../../errors/gateway-error.ts';
+import type { TlsConnection } from '../../plugin/exchange.ts';
 import type { BodySink } from './body-sink.ts';
 import { ChunkedDecoder } from './chunked.ts';
 import type { Deadlines, Expiring } from './deadlines.ts';
@@ -64,7 +65,8 @@ export class ClientConnection implements Expiring, Flushable {
   readonly remotePort: number;
   readonly localAddress: string;
   readonly localPort: number;
-  readonly encrypted: boolean;
+  /** undefined: the connection is not encrypted. */
+  readonly tls: TlsConnection | undefined;
   /** Bytes of the current exchange. */
   bytesReceived = 0;
   bytesSent = 0;
@@ -113,13 +115,13 @@ export class ClientConnection implements Expiring, Flushable {
   /** `accepted` is this connection's from here on; what others need of it is at `socket`. */
   constructor(
     accepted: Socket,
-    encrypted: boolean,
+    tls: TlsConnection | undefined,
     handler: ConnectionHandler,
     limits: ClientLimits,
     deadlines: Deadlines,
     writes: WriteQueue,
   ) {
-    this.encrypted = encrypted;
+    this.tls = tls;
     this.#handler = handler;
     this.#limits = limits;
     this.#deadlines = deadlines;
@@ -128,7 +130,7 @@ export class ClientConnection implements Expiring, Flushable {
       this.#onBytes(buffer, length);
     };
     let socket = accepted;
-    if (encrypted) {
+    if (tls !== undefined) {
       accepted.on('data', (chunk: Buffer) => {
         onBytes(chunk, chunk.length);
       });
@@ -288,7 +290,7 @@ export class ClientConnection implements Expiring, Flushable {
   /** Ends a response that cannot be completed: where its end is the connection's, only a reset tells the client so. */
   abortResponse(): void {
     this.#pending = '';
-    if (this.#untilClose && !this.encrypted) this.socket.resetAndDestroy();
+    if (this.#untilClose && this.tls === undefined) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 

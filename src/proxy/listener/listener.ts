@@ -1,9 +1,10 @@
 /** The data plane's sockets of one worker: plain and TLS listeners, each connection handed to the HTTP engine. */
 import { createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import type { TlsConnection } from '../../plugin/exchange.ts';
 import { ClientConnection, type ClientLimits, type ConnectionHandler } from '../http1/client-connection.ts';
 import type { Deadlines } from '../http1/deadlines.ts';
 import type { WriteQueue } from '../http1/write-queue.ts';
+import type { TlsFront } from './tls-front.ts';
 
 export interface ListenAddress {
   readonly ip: string;
@@ -41,25 +42,16 @@ export function listenMessage(address: ListenAddress, cause: Error): string {
 }
 
 /** Several workers listen on one address: the kernel spreads connections (SO_REUSEPORT). Rejects with ListenError. */
-export function listen(address: ListenAddress, tls: TlsOptions | undefined, options: ListenerOptions): Promise<Server> {
-  const accept = (socket: Socket): void => {
-    options.handler.onAccept(
-      new ClientConnection(
-        socket,
-        tls !== undefined,
-        options.handler,
-        options.limits,
-        options.deadlines,
-        options.writes,
-      ),
-    );
+export function listen(address: ListenAddress, tls: TlsFront | undefined, options: ListenerOptions): Promise<Server> {
+  const { handler, limits, deadlines, writes } = options;
+  const accept = (socket: Socket, peer: TlsConnection | undefined): void => {
+    handler.onAccept(new ClientConnection(socket, peer, handler, limits, deadlines, writes));
   };
   const server =
-    tls === undefined
-      ? createServer({ allowHalfOpen: true, noDelay: true }, accept)
-      : createTlsServer({ ...tls, allowHalfOpen: true, noDelay: true } as TlsOptions, accept);
-  // A failed handshake ends that socket and nothing else.
-  if (tls !== undefined) server.on('tlsClientError', () => undefined);
+    tls?.createServer(accept) ??
+    createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      accept(socket, undefined);
+    });
   return bind(server, address, true);
 }
 

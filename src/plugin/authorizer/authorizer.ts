@@ -4,12 +4,13 @@
  */
 import { hash } from 'node:crypto';
 import { GatewayError } from '../../errors/gateway-error.ts';
-import type { Exchange } from '../exchange.ts';
+import type { AuthenticatedConsumer, Exchange } from '../exchange.ts';
 import { FunctionError } from '../functions.ts';
 import { HttpClientError } from '../http-client/http-client-error.ts';
-import type { PluginDeps, Reply } from '../plugin.ts';
+import type { MaybeAsync, PluginDeps, Reply } from '../plugin.ts';
 import { SharedFailure, type Fetched, type VerdictCache } from '../verdict-cache/verdict-cache.ts';
 import { field } from '../verdict-cache/verdict-key.ts';
+import { FailureLog } from './failure-log.ts';
 import { AuthorizerError, readVerdict, writeVerdict, type Verdict } from './verdict.ts';
 
 /** What asking brought. `ttlMs`: how long it may be kept; 0: it is for this request alone. */
@@ -26,31 +27,50 @@ export interface AuthorizerOptions {
   readonly cacheMs: number;
   /** The authoriser answers, or is given up, within. */
   readonly timeoutMs: number;
+  /** Where there is no verdict; default 503. */
+  readonly statusOnError?: number;
+}
+
+/** One request, as the plugin puts it to its authoriser. */
+export interface Question {
+  /** Every input that the verdict may depend on, each length-prefixed (`field`, `fields`). Not asked for where nothing is kept. */
+  inputs(): string;
+  ask(): Promise<Asked>;
+  /** What becomes of the request. */
+  apply(verdict: Verdict): Reply | undefined;
+  /** What becomes of it without a verdict, instead of `refusal`. */
+  withoutVerdict?(refusal: Reply): Reply | undefined;
+}
+
+/** The request's body, where the authoriser is told it. */
+export interface BodyOptions {
+  readonly wanted: boolean;
+  /** A larger one is refused with 413. */
+  readonly maxBytes: number;
+  /** Verdicts are not kept by it; default false. */
+  readonly unkeyed?: boolean;
 }
 
 /** Upper bounds, in milliseconds. */
 const buckets = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
 export class Authorizer {
-  readonly #plugin: string;
+  readonly #options: AuthorizerOptions;
   readonly #scope: string;
   readonly #verdicts: VerdictCache;
-  readonly #cacheMs: number;
-  readonly #timeoutMs: number;
   readonly #keyBase: string;
+  readonly #failures: FailureLog;
   readonly #lookups: Record<'hit' | 'miss' | 'shared', { add(n: number): void }>;
   readonly #calls: Record<'passed' | 'refused' | 'failed', { add(n: number): void }>;
   readonly #duration: { observe(milliseconds: number): void };
 
-  constructor(
-    { plugin, config, cacheMs, timeoutMs }: AuthorizerOptions,
-    { scope, verdicts, metrics }: Pick<PluginDeps, 'scope' | 'verdicts' | 'metrics'>,
-  ) {
-    this.#plugin = plugin;
+  constructor(options: AuthorizerOptions, deps: Pick<PluginDeps, 'scope' | 'verdicts' | 'metrics' | 'log' | 'timers'>) {
+    const { plugin, config } = options;
+    const { scope, verdicts, metrics } = deps;
+    this.#options = options;
     this.#scope = scope;
     this.#verdicts = verdicts;
-    this.#cacheMs = cacheMs;
-    this.#timeoutMs = timeoutMs;
+    this.#failures = new FailureLog(deps);
     this.#keyBase = field(plugin) + field(scope) + field(hash('sha256', JSON.stringify(config), 'base64url'));
     const labels = ['plugin', 'scope'];
     const lookups = metrics.counter('verdict_cache_lookups_total', 'Requests that looked for a kept verdict', [
@@ -78,45 +98,80 @@ export class Authorizer {
     this.#duration = duration.with(at);
   }
 
-  get caches(): boolean {
-    return this.#cacheMs > 0;
+  /** Judges with the body where it is `wanted` and there may be one; else with none, at no cost. */
+  withBody(
+    exchange: Exchange,
+    { wanted, maxBytes, unkeyed = false }: BodyOptions,
+    judge: (body: Uint8Array | undefined) => MaybeAsync,
+  ): MaybeAsync {
+    if (!wanted || !mayHaveBody(exchange)) return judge(undefined);
+    if (!exchange.dryRun) return exchange.body(maxBytes).then(judge);
+    const keyed = !unkeyed && this.#options.cacheMs > 0;
+    return !keyed ? judge(undefined) : this.#unknown('verdicts are kept by the body, which explain is not told');
   }
 
-  /**
-   * The verdict. `inputs`: every input that it may depend on, each length-prefixed (`field`, `fields`); where nothing is kept, it is
-   * not looked at. undefined: explain asks, and nothing is kept. Rejects with AuthorizerError.
-   */
-  decide(exchange: Exchange, inputs: string, ask: () => Promise<Asked>): Verdict | undefined | Promise<Verdict> {
-    if (!this.caches) return exchange.dryRun ? undefined : this.#ask(ask).then(({ verdict }) => verdict);
-    const key = this.#keyBase + this.#verdicts.epoch(this.#scope) + field(exchange.route?.id) + inputs;
-    if (exchange.dryRun) {
-      const kept = this.#verdicts.peek(key);
-      if (kept === undefined) return undefined;
-      exchange.note(`${this.#plugin} would not ask: this verdict is kept until ${new Date(kept.expiry).toISOString()}`);
-      return readVerdict(kept.text);
+  /** Applies the verdict that is kept, or asks. Fails closed: without a verdict the request is refused. */
+  judge(exchange: Exchange, question: Question): MaybeAsync {
+    const { cacheMs, timeoutMs } = this.#options;
+    if (cacheMs === 0) {
+      if (exchange.dryRun) return this.#unknown('nothing is kept');
+      return this.#ask(question).then(
+        ({ verdict }) => question.apply(verdict),
+        (error: unknown) => this.#withoutVerdict(question, error),
+      );
     }
-    const found = this.#verdicts.fetch(key, this.#timeoutMs, async () => {
-      const { verdict, ttlMs } = await this.#ask(ask);
-      return { text: writeVerdict(verdict), ttlMs: Math.min(ttlMs, this.#cacheMs) };
+    const key = this.#keyOf(exchange) + question.inputs();
+    if (exchange.dryRun) return this.#explain(exchange, key, question);
+    const found = this.#verdicts.fetch(key, timeoutMs, async () => {
+      const { verdict, ttlMs } = await this.#ask(question);
+      return { text: writeVerdict(verdict), ttlMs: Math.min(ttlMs, cacheMs) };
     });
-    if (typeof found === 'string') {
-      this.#lookups.hit.add(1);
-      return readVerdict(found);
+    if (typeof found !== 'string') {
+      return this.#fetched(found).then(
+        (verdict) => question.apply(verdict),
+        (error: unknown) => this.#withoutVerdict(question, error),
+      );
     }
-    return this.#fetched(found);
+    this.#lookups.hit.add(1);
+    return question.apply(readVerdict(found));
   }
 
-  /** The answer to explain where no verdict is found: what would be decided is not known. `byBody`: nor can one be looked for. */
-  notAsked(byBody = false): Reply {
+  /** Where the configuration stands and what it says, what was purged, the route, and the caller as far as he is known. */
+  #keyOf({ route, consumer }: Exchange): string {
+    const base = this.#keyBase + this.#verdicts.epoch(this.#scope) + field(route?.id) + field(route?.serviceId);
+    if (consumer === undefined) return base + field(undefined);
+    return base + field(stateOf(consumer)) + field(consumer.credentialId) + field(consumer.groupId);
+  }
+
+  /** What is kept, and nothing else: nobody is asked. */
+  #explain(exchange: Exchange, key: string, question: Question): Reply | undefined {
+    const kept = this.#verdicts.peek(key);
+    if (kept === undefined) return this.#unknown('no verdict is kept for this request');
+    const until = new Date(kept.expiry).toISOString();
+    exchange.note(`${this.#options.plugin} would not ask: this verdict is kept until ${until}`);
+    return question.apply(readVerdict(kept.text));
+  }
+
+  #unknown(why: string): Reply {
     return {
       status: 503,
-      reason: `${this.#plugin}.verdict_unknown`,
-      detail: !this.caches
-        ? 'the authoriser would be asked: nothing is kept'
-        : byBody
-          ? 'verdicts are kept by the body, which explain is not told'
-          : 'no verdict is kept for this request: the authoriser would be asked',
+      reason: `${this.#options.plugin}.verdict_unknown`,
+      detail: `the authoriser would be asked: ${why}`,
     };
+  }
+
+  /** Where `error` is no AuthorizerError, it is thrown on. */
+  #withoutVerdict(question: Question, error: unknown): Reply | undefined {
+    if (!(error instanceof AuthorizerError)) throw error;
+    this.#failures.tell(error);
+    const { plugin, statusOnError = 503 } = this.#options;
+    const refusal = {
+      status: statusOnError,
+      body: { message: 'Authorization is unavailable' },
+      reason: `${plugin}.${error.reason}`,
+      detail: error.message,
+    };
+    return question.withoutVerdict === undefined ? refusal : question.withoutVerdict(refusal);
   }
 
   async #fetched(found: Promise<Fetched>): Promise<Verdict> {
@@ -132,10 +187,10 @@ export class Authorizer {
     return readVerdict(fetched.text);
   }
 
-  async #ask(ask: () => Promise<Asked>): Promise<Asked> {
+  async #ask(question: Question): Promise<Asked> {
     const from = performance.now();
     try {
-      const asked = await ask();
+      const asked = await question.ask();
       this.#calls[asked.verdict.passes ? 'passed' : 'refused'].add(1);
       return asked;
     } catch (error) {
@@ -145,6 +200,20 @@ export class Authorizer {
       this.#duration.observe(performance.now() - from);
     }
   }
+}
+
+/** Costs nothing where the request has no body. */
+function mayHaveBody({ headers, httpVersion }: Exchange): boolean {
+  return httpVersion === '2.0' || headers.has('content-length') || headers.has('transfer-encoding');
+}
+
+const states = new WeakMap<object, string>();
+
+/** Another text whenever the consumer changes: what was decided about him before is not found. */
+function stateOf({ resource }: AuthenticatedConsumer): string {
+  let state = states.get(resource);
+  if (state === undefined) states.set(resource, (state = hash('sha256', JSON.stringify(resource), 'base64url')));
+  return state;
 }
 
 /** Whatever goes wrong while asking is one kind of error, but for what is wrong with the request itself. */

@@ -1,7 +1,5 @@
-/** What forward-auth and opa have in common: options of the call, the fields of the cache, the answer where there is no verdict. */
+/** What forward-auth and opa have in common: options of the call, and how long an answer may be kept. */
 import { httpClientSchema } from '../http-client/index.ts';
-import type { PluginLog, Reply } from '../plugin.ts';
-import { AuthorizerError } from './verdict.ts';
 
 /** The http client's options, with APISIX's defaults. */
 export const callSchema = {
@@ -49,29 +47,6 @@ export const headerListSchema = {
   type: 'array',
   items: { type: 'string', pattern: "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$" },
 };
-
-/** Where `error` is no AuthorizerError, it is thrown on. */
-export function noVerdict(plugin: string, status: number, log: PluginLog, error: unknown): Reply {
-  if (!(error instanceof AuthorizerError)) throw error;
-  log.error('no verdict', { reason: error.reason, detail: error.message });
-  return {
-    status,
-    body: { message: 'Authorization is unavailable' },
-    reason: `${plugin}.${error.reason}`,
-    detail: error.message,
-  };
-}
-
-/** May the request have a body? Costs nothing where it has none. */
-export function mayHaveBody({
-  headers,
-  httpVersion,
-}: {
-  readonly headers: { has(name: string): boolean };
-  readonly httpVersion: string;
-}): boolean {
-  return httpVersion === '2.0' || headers.has('content-length') || headers.has('transfer-encoding');
-}
 
 /** How long an answer may be kept by its own word (RFC 9111 §5.2.2), in milliseconds; undefined: it does not say. */
 export function freshnessOf(cacheControl: string | undefined): number | undefined {

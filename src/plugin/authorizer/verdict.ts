@@ -1,10 +1,7 @@
 /**
- * What an authoriser decided about a request, in the one form that is kept in the verdict cache; and what becomes of the request.
- * Invariant: what is not a verdict whole is none.
+ * What an authoriser decided about a request, in the one form that is kept in the verdict cache. Invariant: what is not a verdict whole
+ * is none.
  */
-import type { Exchange } from '../exchange.ts';
-import { foldedNames, removeSpellings } from '../identity-headers.ts';
-
 export interface Verdict {
   readonly passes: boolean;
   /** Username of the consumer that the caller is. */
@@ -58,11 +55,4 @@ export function headerProblem(name: string, value: string): string | undefined {
   if (framing.has(name.toLowerCase())) return `the header ${name} cannot be set`;
   if (!fieldValue.test(value)) return `the value of the header ${name} holds characters that are not allowed`;
   return undefined;
-}
-
-/** Sets the verdict's headers on the request; what the client sent under these names, however spelt, is gone. */
-export function setUpstreamHeaders(exchange: Exchange, headers: Verdict['headers']): void {
-  if (headers === undefined || headers.length === 0) return;
-  removeSpellings(exchange.headers, foldedNames(headers.map(([name]) => name)));
-  for (const [name, value] of headers) exchange.headers.append(name, value);
 }

@@ -7,19 +7,11 @@
  * docs/custom-verification.md tells how to write one.
  */
 import { hash } from 'node:crypto';
-import { ConfigError } from '../../errors/gateway-error.ts';
+import { Admission } from '../../plugin/authorizer/admission.ts';
 import { Authorizer } from '../../plugin/authorizer/authorizer.ts';
-import { mayHaveBody, noVerdict } from '../../plugin/authorizer/outside.ts';
-import { headerProblem, setUpstreamHeaders, type Verdict } from '../../plugin/authorizer/verdict.ts';
+import type { Verdict } from '../../plugin/authorizer/verdict.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
-import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
-import {
-  definePlugin,
-  type CredentialIndex,
-  type MaybeAsync,
-  type PluginLog,
-  type Reply,
-} from '../../plugin/plugin.ts';
+import { definePlugin, type Reply } from '../../plugin/plugin.ts';
 import { queryValues } from '../../plugin/uri.ts';
 import { field, fields } from '../../plugin/verdict-cache/verdict-key.ts';
 import { readAnswer } from './answer.ts';
@@ -30,14 +22,11 @@ import { checkConfig, schema, type Config, type KeyInput } from './schema.ts';
 interface State {
   readonly config: Config;
   readonly authorizer: Authorizer;
+  readonly admission: Admission;
   readonly caller: Caller;
   readonly parameters: EventParameters;
   readonly keyInputs: ReadonlySet<KeyInput>;
-  /** Folded. */
-  readonly ownHeaders: ReadonlySet<string>;
   readonly cacheMs: number;
-  readonly credentials: Pick<CredentialIndex, 'consumer'>;
-  readonly log: PluginLog;
 }
 
 /** Where `endpoint_timeout` is 0. */
@@ -52,22 +41,16 @@ export const customAuth = definePlugin<Config, State>({
 
   compile(config, deps) {
     checkConfig(config);
-    for (const name of config.upstream_headers) {
-      const problem = headerProblem(name, '');
-      if (problem !== undefined) throw new ConfigError(`upstream_headers: ${problem}`);
-    }
     const timeoutMs = (config.endpoint_timeout === 0 ? longestSeconds : config.endpoint_timeout) * 1000;
     const cacheMs = config.cache_time * 1000;
     return {
       config,
+      admission: new Admission('upstream_headers', config.upstream_headers, deps.credentials),
       authorizer: new Authorizer({ plugin: 'custom-auth', config, cacheMs, timeoutMs }, deps),
       caller: createCaller(config, timeoutMs, deps),
       parameters: { headers: config.header_auth_parameters ?? [], queries: config.query_auth_parameters ?? [] },
       keyInputs: new Set(config.cache_key),
-      ownHeaders: foldedNames(config.upstream_headers),
       cacheMs,
-      credentials: deps.credentials,
-      log: deps.log,
     };
   },
 
@@ -76,33 +59,23 @@ export const customAuth = definePlugin<Config, State>({
   },
 
   rewrite(state, exchange) {
-    const { config, authorizer, keyInputs } = state;
-    if (!config.is_send_body || !mayHaveBody(exchange)) return decide(state, exchange, undefined);
-    if (!exchange.dryRun) return exchange.body(config.max_body_size).then((body) => decide(state, exchange, body));
-    return keyInputs.has('body') ? authorizer.notAsked(true) : decide(state, exchange, undefined);
+    const { config, authorizer, caller, parameters, keyInputs, cacheMs } = state;
+    const wanted = config.is_send_body;
+    const bodyOptions = { wanted, maxBytes: config.max_body_size, unkeyed: !keyInputs.has('body') };
+    return authorizer.withBody(exchange, bodyOptions, (body) =>
+      authorizer.judge(exchange, {
+        inputs: () => inputsOf(state, exchange, body),
+        ask: async () => readAnswer(await caller.call(writeEvent(exchange, parameters, body)), cacheMs),
+        apply: (verdict) => apply(state, exchange, verdict),
+      }),
+    );
   },
 });
 
-function decide(state: State, exchange: Exchange, body: Uint8Array | undefined): MaybeAsync {
-  const { authorizer, caller, parameters, cacheMs } = state;
-  const inputs = authorizer.caches ? inputsOf(state, exchange, body) : '';
-  const verdict = authorizer.decide(exchange, inputs, async () =>
-    readAnswer(await caller.call(writeEvent(exchange, parameters, body)), cacheMs),
-  );
-  if (verdict instanceof Promise) {
-    return verdict.then(
-      (found) => apply(state, exchange, found),
-      (error: unknown) => noVerdict('custom-auth', 503, state.log, error),
-    );
-  }
-  return verdict === undefined ? authorizer.notAsked() : apply(state, exchange, verdict);
-}
-
-/** All that a verdict is kept by. */
+/** All that a verdict is kept by, beside the caller. */
 function inputsOf({ caller, parameters, keyInputs }: State, exchange: Exchange, body: Uint8Array | undefined): string {
-  const { consumer, headers } = exchange;
+  const { headers } = exchange;
   let text = field(caller.revision());
-  text += field(consumer?.username) + field(consumer?.credentialId) + field(consumer?.groupId);
   if (keyInputs.has('method')) text += field(exchange.method);
   if (keyInputs.has('host')) text += field(exchange.scheme) + field(exchange.host);
   if (keyInputs.has('path')) text += field(exchange.path);
@@ -114,23 +87,14 @@ function inputsOf({ caller, parameters, keyInputs }: State, exchange: Exchange, 
   return text;
 }
 
-function apply(state: State, exchange: Exchange, verdict: Verdict): Reply | undefined {
-  if (!verdict.passes) return refuse(state, verdict, 'refused');
-  removeSpellings(exchange.headers, state.ownHeaders);
-  if (verdict.consumer !== undefined) {
-    const consumer = state.credentials.consumer(verdict.consumer);
-    if (consumer === undefined) {
-      if (!exchange.dryRun)
-        state.log.error('the function named a consumer that does not exist', { consumer: verdict.consumer });
-      return refuse(state, {}, 'unknown_consumer');
-    }
-    setUpstreamHeaders(exchange, verdict.headers);
-    exchange.authenticate(consumer);
-  } else setUpstreamHeaders(exchange, verdict.headers);
-  return undefined;
+function apply({ config, admission }: State, exchange: Exchange, verdict: Verdict): Reply | undefined {
+  if (!verdict.passes) return refuse(config, verdict, 'refused');
+  if (admission.admit(exchange, verdict)) return undefined;
+  const detail = `the function named ${JSON.stringify(verdict.consumer)}, which is no consumer`;
+  return { ...refuse(config, {}, 'unknown_consumer'), detail };
 }
 
-function refuse({ config }: State, verdict: Pick<Verdict, 'status' | 'body'>, reason: string): Reply {
+function refuse(config: Config, verdict: Pick<Verdict, 'status' | 'body'>, reason: string): Reply {
   const { status = config.rejected_code, body } = verdict;
   return {
     status,

@@ -9,19 +9,13 @@
  */
 import { hash } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
+import { Admission } from '../../plugin/authorizer/admission.ts';
 import { Authorizer, type Asked } from '../../plugin/authorizer/authorizer.ts';
-import { freshnessOf, mayHaveBody, noVerdict } from '../../plugin/authorizer/outside.ts';
-import { AuthorizerError, headerProblem, setUpstreamHeaders, type Verdict } from '../../plugin/authorizer/verdict.ts';
+import { freshnessOf } from '../../plugin/authorizer/outside.ts';
+import { AuthorizerError, headerProblem, type Verdict } from '../../plugin/authorizer/verdict.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
-import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
 import { pickHttpClientOptions, type HttpClient, type HttpResponse } from '../../plugin/http-client/index.ts';
-import {
-  definePlugin,
-  type CredentialIndex,
-  type MaybeAsync,
-  type PluginLog,
-  type Reply,
-} from '../../plugin/plugin.ts';
+import { definePlugin, type MaybeAsync, type PluginLog, type Reply } from '../../plugin/plugin.ts';
 import { parsePostArgs } from '../../plugin/post-args.ts';
 import { field, fields } from '../../plugin/verdict-cache/verdict-key.ts';
 import { compileHeaders, type OutgoingHeaders, type SentHeaders } from './outgoing.ts';
@@ -29,13 +23,10 @@ import { ownFields, schema, type Config } from './schema.ts';
 
 interface State {
   readonly config: Config;
-  readonly authorizer: Authorizer;
-  readonly client: HttpClient;
   readonly outgoing: OutgoingHeaders;
-  /** Folded. */
-  readonly ownHeaders: ReadonlySet<string>;
-  readonly cacheMs: number;
-  readonly credentials: Pick<CredentialIndex, 'consumer'>;
+  readonly authorizer: Authorizer;
+  readonly admission: Admission;
+  readonly client: HttpClient;
   readonly log: PluginLog;
 }
 
@@ -52,19 +43,16 @@ export const forwardAuth = definePlugin<Config, State>({
 
   compile(config, deps) {
     if (!URL.canParse(config.uri)) throw new ConfigError('uri: is no URL');
-    for (const name of config.upstream_headers) {
-      const problem = headerProblem(name, '');
-      if (problem !== undefined) throw new ConfigError(`upstream_headers: ${problem}`);
-    }
-    const cacheMs = (config.cache?.ttl ?? 0) * 1000;
+    const { timeout: timeoutMs, status_on_error: statusOnError } = config;
     return {
       config,
       outgoing: compileHeaders(config.request_headers, config.extra_headers ?? {}, config.request_method === 'POST'),
-      authorizer: new Authorizer({ plugin: 'forward-auth', config, cacheMs, timeoutMs: config.timeout }, deps),
+      admission: new Admission('upstream_headers', config.upstream_headers, deps.credentials),
+      authorizer: new Authorizer(
+        { plugin: 'forward-auth', config, cacheMs: cacheMsOf(config), timeoutMs, statusOnError },
+        deps,
+      ),
       client: deps.http.client(pickHttpClientOptions({ ...config }, ownFields)),
-      ownHeaders: foldedNames(config.upstream_headers),
-      cacheMs,
-      credentials: deps.credentials,
       log: deps.log,
     };
   },
@@ -87,20 +75,23 @@ export const forwardAuth = definePlugin<Config, State>({
   },
 });
 
+function cacheMsOf({ cache }: Config): number {
+  return (cache?.ttl ?? 0) * 1000;
+}
+
 function run(state: State, exchange: Exchange): MaybeAsync {
   const { config, outgoing, authorizer } = state;
-  const readsBody = (config.request_method === 'POST' || outgoing.readsBody) && mayHaveBody(exchange);
-  if (!readsBody) return decide(state, exchange, undefined);
-  if (exchange.dryRun) return authorizer.notAsked(true);
-  return exchange.body(config.max_body_size).then((body) => {
-    if (outgoing.readsBody)
+  const sendsBody = config.request_method === 'POST';
+  const bodyOptions = { wanted: sendsBody || outgoing.readsBody, maxBytes: config.max_body_size };
+  return authorizer.withBody(exchange, bodyOptions, (body) => {
+    if (outgoing.readsBody && body !== undefined)
       exchange.context.set('post_args', parsePostArgs(exchange.headers.get('content-type'), body));
-    return decide(state, exchange, config.request_method === 'POST' ? body : undefined);
+    return judge(state, exchange, sendsBody ? body : undefined);
   });
 }
 
-function decide(state: State, exchange: Exchange, body: Uint8Array | undefined): MaybeAsync {
-  const { authorizer } = state;
+function judge(state: State, exchange: Exchange, body: Uint8Array | undefined): MaybeAsync {
+  const { config, authorizer } = state;
   const headers = state.outgoing.of(exchange);
   if (headers === undefined)
     return {
@@ -108,29 +99,22 @@ function decide(state: State, exchange: Exchange, body: Uint8Array | undefined):
       body: { message: 'A value cannot be sent in a header' },
       reason: 'forward-auth.unsafe_value',
     };
-  const inputs = authorizer.caches ? inputsOf(exchange, headers, body) : '';
-  const verdict = authorizer.decide(exchange, inputs, () => ask(state, headers, body));
-  if (verdict instanceof Promise) {
-    return verdict.then(
-      (found) => apply(state, exchange, found),
-      (error: unknown) => unavailable(state, exchange, error),
-    );
-  }
-  return verdict === undefined ? authorizer.notAsked() : apply(state, exchange, verdict);
+  return authorizer.judge(exchange, {
+    inputs: () => inputsOf(headers, body),
+    ask: () => ask(state, headers, body),
+    apply: (verdict) => apply(state, exchange, verdict),
+    withoutVerdict: (refusal) => (config.allow_degradation ? degrade(state, exchange, refusal) : refusal),
+  });
 }
 
 /** All that the service is sent, and nothing else: two requests with equal inputs are one to it. */
-function inputsOf({ consumer }: Exchange, headers: SentHeaders, body: Uint8Array | undefined): string {
-  let text = field(consumer?.username) + field(body === undefined ? undefined : hash('sha256', body, 'base64url'));
+function inputsOf(headers: SentHeaders, body: Uint8Array | undefined): string {
+  let text = field(body === undefined ? undefined : hash('sha256', body, 'base64url'));
   for (const name in headers) text += field(name) + fields(headers[name] ?? []);
   return text;
 }
 
-async function ask(
-  { config, client, cacheMs }: State,
-  headers: SentHeaders,
-  body: Uint8Array | undefined,
-): Promise<Asked> {
+async function ask({ config, client }: State, headers: SentHeaders, body: Uint8Array | undefined): Promise<Asked> {
   const response = await client.request({
     method: config.request_method,
     url: config.uri,
@@ -143,7 +127,7 @@ async function ask(
   const verdict = passes ? passing(config, response) : refusal(config, response);
   const keeps = passes || ((status === 401 || status === 403) && response.headers.get('set-cookie') === undefined);
   const fresh = freshnessOf(response.headers.getAll('cache-control').join(','));
-  return { verdict, ttlMs: keeps ? Math.min(fresh ?? cacheMs, cacheMs) : 0 };
+  return { verdict, ttlMs: keeps ? (fresh ?? cacheMsOf(config)) : 0 };
 }
 
 function passing({ upstream_headers, consumer_header }: Config, response: HttpResponse): Verdict {
@@ -165,19 +149,11 @@ function pick(names: readonly string[], { headers }: HttpResponse): [string, str
   );
 }
 
-function apply(state: State, exchange: Exchange, verdict: Verdict): Reply | undefined {
+function apply({ admission }: State, exchange: Exchange, verdict: Verdict): Reply | undefined {
   if (!verdict.passes) return refuse(exchange, verdict);
-  removeSpellings(exchange.headers, state.ownHeaders);
-  if (verdict.consumer !== undefined) {
-    const consumer = verdict.consumer === '' ? undefined : state.credentials.consumer(verdict.consumer);
-    if (consumer === undefined) {
-      const reason = verdict.consumer === '' ? 'consumer_missing' : 'unknown_consumer';
-      return { status: 403, body: { message: 'Forbidden' }, reason: `forward-auth.${reason}` };
-    }
-    setUpstreamHeaders(exchange, verdict.headers);
-    exchange.authenticate(consumer);
-  } else setUpstreamHeaders(exchange, verdict.headers);
-  return undefined;
+  if (admission.admit(exchange, verdict)) return undefined;
+  const reason = verdict.consumer === '' ? 'consumer_missing' : 'unknown_consumer';
+  return { status: 403, body: { message: 'Forbidden' }, reason: `forward-auth.${reason}` };
 }
 
 /** A reply has one field of a name: further ones (Set-Cookie) are added to the response. */
@@ -192,11 +168,7 @@ function refuse(exchange: Exchange, { status = 403, headers = [], body = '' }: V
   return { status, headers: first, body, reason: 'forward-auth.refused', detail: `the service answered ${status}` };
 }
 
-function unavailable(state: State, exchange: Exchange, error: unknown): Reply | undefined {
-  const { config, log } = state;
-  const refusal = noVerdict('forward-auth', config.status_on_error, log, error);
-  if (!config.allow_degradation) return refusal;
-  removeSpellings(exchange.headers, state.ownHeaders);
-  log.warn('request passes without a verdict: allow_degradation', { reason: refusal.reason });
-  return undefined;
+function degrade({ admission, log }: State, exchange: Exchange, { reason }: Reply): undefined {
+  admission.admit(exchange, {});
+  log.warn('request passes without a verdict: allow_degradation', { reason });
 }

@@ -10,20 +10,13 @@
 import { hash } from 'node:crypto';
 import { isUtf8 } from 'node:buffer';
 import { ConfigError } from '../../errors/gateway-error.ts';
+import { Admission } from '../../plugin/authorizer/admission.ts';
 import { Authorizer, type Asked } from '../../plugin/authorizer/authorizer.ts';
-import {
-  callSchema,
-  headerListSchema,
-  maxBodySchema,
-  mayHaveBody,
-  noVerdict,
-  ttlSchema,
-} from '../../plugin/authorizer/outside.ts';
-import { AuthorizerError, headerProblem, setUpstreamHeaders, type Verdict } from '../../plugin/authorizer/verdict.ts';
+import { callSchema, headerListSchema, maxBodySchema, ttlSchema } from '../../plugin/authorizer/outside.ts';
+import { AuthorizerError, headerProblem, type Verdict } from '../../plugin/authorizer/verdict.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
-import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
 import { pickHttpClientOptions, type HttpClient, type HttpClientOptions } from '../../plugin/http-client/index.ts';
-import { definePlugin, type MaybeAsync, type PluginLog, type Reply } from '../../plugin/plugin.ts';
+import { definePlugin, type Reply } from '../../plugin/plugin.ts';
 import { field } from '../../plugin/verdict-cache/verdict-key.ts';
 import { inputOf, type InputOptions } from './input.ts';
 
@@ -41,13 +34,13 @@ interface State {
   readonly config: Config;
   readonly url: string;
   readonly authorizer: Authorizer;
+  readonly admission: Admission;
   readonly client: HttpClient;
   /** Headers that OPA is sent, in lower case; undefined: all. */
   readonly sentHeaders: ReadonlySet<string> | undefined;
-  /** Folded. */
-  readonly ownHeaders: ReadonlySet<string>;
+  /** Headers of a result that go upstream, in lower case. */
+  readonly upstreamHeaders: ReadonlySet<string>;
   readonly cacheMs: number;
-  readonly log: PluginLog;
 }
 
 const maxAnswerBytes = 1_048_576;
@@ -114,19 +107,15 @@ export const opa = definePlugin<Config, State>({
   compile(config, deps) {
     const { send_headers_upstream: upstreamHeaders, cache } = config;
     const cacheMs = (cache?.ttl ?? 0) * 1000;
-    for (const name of upstreamHeaders) {
-      const problem = headerProblem(name, '');
-      if (problem !== undefined) throw new ConfigError(`send_headers_upstream: ${problem}`);
-    }
     return {
       config,
       url: policyUrl(config.host, config.policy),
+      admission: new Admission('send_headers_upstream', upstreamHeaders, deps.credentials),
       authorizer: new Authorizer({ plugin: 'opa', config, cacheMs, timeoutMs: config.timeout }, deps),
       client: deps.http.client(pickHttpClientOptions({ ...config }, ownFields)),
       sentHeaders: cache?.headers === undefined ? undefined : new Set(cache.headers.map((name) => name.toLowerCase())),
-      ownHeaders: foldedNames(upstreamHeaders),
+      upstreamHeaders: new Set(upstreamHeaders.map((name) => name.toLowerCase())),
       cacheMs,
-      log: deps.log,
     };
   },
 
@@ -135,10 +124,16 @@ export const opa = definePlugin<Config, State>({
   },
 
   access(state, exchange) {
-    const { config, authorizer } = state;
-    if (!config.with_body || !mayHaveBody(exchange)) return decide(state, exchange, undefined);
-    if (exchange.dryRun) return authorizer.notAsked(true);
-    return exchange.body(config.max_body_size).then((body) => decide(state, exchange, body));
+    const { config, authorizer, sentHeaders } = state;
+    const bodyOptions = { wanted: config.with_body, maxBytes: config.max_body_size };
+    return authorizer.withBody(exchange, bodyOptions, (body) => {
+      const input = inputOf(exchange, config, sentHeaders, body === undefined ? undefined : bodyText(body));
+      return authorizer.judge(exchange, {
+        inputs: () => keyOf(input),
+        ask: () => ask(state, input),
+        apply: (verdict) => apply(state, exchange, verdict),
+      });
+    });
   },
 });
 
@@ -149,20 +144,6 @@ function policyUrl(host: string, policy: string): string {
   if (segments.length === 0 || segments.some((segment) => segment === '.' || segment === '..'))
     throw new ConfigError('policy: is no path of a policy');
   return `${host.replace(/\/+$/, '')}/v1/data/${segments.map(encodeURIComponent).join('/')}`;
-}
-
-function decide(state: State, exchange: Exchange, body: Uint8Array | undefined): MaybeAsync {
-  const { authorizer, config, sentHeaders } = state;
-  const input = inputOf(exchange, config, sentHeaders, body === undefined ? undefined : bodyText(body));
-  const inputs = authorizer.caches ? keyOf(input) : '';
-  const verdict = authorizer.decide(exchange, inputs, () => ask(state, input));
-  if (verdict instanceof Promise) {
-    return verdict.then(
-      (found) => apply(state, exchange, found),
-      (error: unknown) => noVerdict('opa', 503, state.log, error),
-    );
-  }
-  return verdict === undefined ? authorizer.notAsked() : apply(state, exchange, verdict);
 }
 
 function bodyText(body: Uint8Array): string {
@@ -176,7 +157,7 @@ function keyOf(input: ReturnType<typeof inputOf>): string {
   return field(hash('sha256', JSON.stringify({ ...input, var: kept }), 'base64url'));
 }
 
-async function ask({ url, client, cacheMs }: State, input: object): Promise<Asked> {
+async function ask({ url, client, cacheMs, upstreamHeaders }: State, input: object): Promise<Asked> {
   const response = await client.request({
     method: 'POST',
     url,
@@ -189,16 +170,17 @@ async function ask({ url, client, cacheMs }: State, input: object): Promise<Aske
   if (response.status !== 200) throw new AuthorizerError('unavailable', `OPA answered with status ${response.status}`);
   const result = (response.json() as { result?: unknown } | null)?.result;
   if (result === undefined) throw new AuthorizerError('no_policy', 'OPA has no result: is there such a policy?');
-  return { verdict: readResult(result), ttlMs: cacheMs };
+  return { verdict: readResult(result, upstreamHeaders), ttlMs: cacheMs };
 }
 
-function readResult(result: unknown): Verdict {
+function readResult(result: unknown, upstreamHeaders: ReadonlySet<string>): Verdict {
   if (typeof result === 'boolean') return { passes: result };
   if (typeof result !== 'object' || result === null || Array.isArray(result))
     throw new AuthorizerError('unusable_answer', 'the result is neither an object nor a boolean');
   const { allow, reason, headers, status_code: status } = result as Record<string, unknown>;
   const pairs = headersOf(headers);
-  if (allow === true) return { passes: true, headers: pairs };
+  if (allow === true)
+    return { passes: true, headers: pairs.filter(([name]) => upstreamHeaders.has(name.toLowerCase())) };
   const known = typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599;
   return {
     passes: false,
@@ -225,17 +207,12 @@ function headersOf(headers: unknown): [string, string][] {
   );
 }
 
-function apply(state: State, exchange: Exchange, verdict: Verdict): Reply | undefined {
-  const { status = 403, headers = [], body } = verdict;
+function apply({ admission }: State, exchange: Exchange, verdict: Verdict): Reply | undefined {
   if (verdict.passes) {
-    removeSpellings(exchange.headers, state.ownHeaders);
-    const wanted = new Set(state.config.send_headers_upstream.map((name) => name.toLowerCase()));
-    setUpstreamHeaders(
-      exchange,
-      headers.filter(([name]) => wanted.has(name.toLowerCase())),
-    );
+    admission.admit(exchange, verdict);
     return undefined;
   }
+  const { status = 403, headers = [], body } = verdict;
   return {
     status,
     headers: Object.fromEntries(headers),

@@ -1,6 +1,6 @@
 /**
  * `DELETE /apisix/admin/verdicts`: forgets what outside authorisers decided (custom-auth, forward-auth, opa), at once and in every
- * worker; `…/verdicts/routes/{id}` and `…/verdicts/global_rules/{id}` only what is kept for that one.
+ * worker; `…/verdicts/routes/{id}`, `…/global_rules/{id}` and `…/consumers/{username}` only what is kept for that one.
  * APISIX: has none.
  */
 import type { FastifyInstance } from 'fastify';
@@ -16,6 +16,7 @@ export interface VerdictPurge {
 const scopes = new Map([
   ['routes', 'route'],
   ['global_rules', 'global_rule'],
+  ['consumers', 'consumer'],
 ]);
 
 export function registerVerdictRoutes(server: FastifyInstance, verdicts: VerdictPurge | undefined): void {

@@ -241,7 +241,13 @@ describe('custom-auth with a function of the function directory', () => {
     await put('identity', { 'custom-auth': config, 'consumer-restriction': { whitelist: ['jack'] } });
     // The second time the verdict was kept.
     for (let i = 0; i < 2; i++) {
-      assert.equal((await get('/identity/a', { who: 'jack', X_Tenant: 'b', 'X-Tenant': 'b' })).status, 200);
+      const forged = {
+        who: 'jack',
+        X_Tenant: 'b',
+        'X-Tenant': 'b',
+        Connection: 'keep-alive, X-Tenant, X-Consumer-Username',
+      };
+      assert.equal((await get('/identity/a', forged)).status, 200);
       const headers: Record<string, unknown> = upstream.requests.at(-1)?.headers ?? {};
       assert.equal(headers['x-consumer-username'], 'jack');
       assert.equal(headers['x-tenant'], 'a');
@@ -293,11 +299,35 @@ describe('custom-auth with a function of the function directory', () => {
       plugins: { 'key-auth': {} },
       upstream: nodes,
     });
-    for (const path of ['/of-service/a', '/of-config/a', '/of-consumer/a']) {
-      const headers = { apikey: 'checked-key' };
+    await gateway.admin('PUT', '/consumer_groups/g', { plugins: { 'custom-auth': config } });
+    await gateway.admin('PUT', '/consumers', {
+      username: 'member',
+      group_id: 'g',
+      plugins: { 'key-auth': { key: 'member-key' } },
+    });
+    for (const [path, apikey] of [
+      ['/of-service/a', 'checked-key'],
+      ['/of-config/a', 'checked-key'],
+      ['/of-consumer/a', 'member-key'],
+      ['/of-consumer/a', 'checked-key'],
+    ] as const) {
+      const headers = { apikey };
       assert.equal((await get(path, { ...headers, Header1: 'good' })).status, 200, path);
       assert.equal((await get(path, { ...headers, Header1: 'bad' })).status, 401, path);
     }
+    // A consumer's verdicts are purged by his name, and dropped when he changes.
+    const kept = { username: 'checked', plugins: { 'key-auth': { key: 'checked-key' }, 'custom-auth': missionConfig } };
+    const asks = async (): Promise<number> => {
+      const before = (await calls()).length;
+      assert.equal((await get('/of-consumer/a', { apikey: 'checked-key', Header1: 'good' })).status, 200);
+      return (await calls()).length - before;
+    };
+    await gateway.admin('PUT', '/consumers', kept);
+    assert.deepEqual([await asks(), await asks()], [1, 0]);
+    assert.equal((await gateway.admin('DELETE', '/verdicts/consumers/checked')).status, 200);
+    assert.deepEqual([await asks(), await asks()], [1, 0]);
+    await gateway.admin('PUT', '/consumers', { ...kept, labels: { team: 'other' } });
+    assert.deepEqual([await asks(), await asks()], [1, 0]);
     // The function is told who the caller is.
     const told = ((await calls()).at(-1) ?? {}) as Parsed;
     assert.equal(told.requestContext.consumer.username, 'checked');

@@ -163,6 +163,19 @@ describe('opa', { timeout: 300_000 }, () => {
     assert.equal((await get(timed, { Token: 'a', 'X-Request-Id': '2' })).body, first);
   });
 
+  it('is a member of multi-auth, and its refusal is one of several', async () => {
+    const id = `r${String(++routes)}`;
+    const { status } = await gateway.admin('PUT', `/routes/${id}`, {
+      uri: `/${id}/*`,
+      plugins: { 'multi-auth': { auth_plugins: [{ 'key-auth': {} }, { opa: { host: opa.url, policy: 'methods' } }] } },
+      upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
+    });
+    assert.equal(status, 201);
+    assert.equal((await get(`/${id}/a`)).status, 200);
+    assert.equal((await get(`/${id}/a`, { apikey: 'jack-key' }, { method: 'POST' })).status, 200);
+    assert.equal((await get(`/${id}/a`, {}, { method: 'POST' })).status, 401);
+  });
+
   it('refuses bad configuration when it is written', async () => {
     for (const [field, config] of [
       ['policy', { policy: '../policies' }],

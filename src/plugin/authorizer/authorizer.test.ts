@@ -110,6 +110,27 @@ test('those who wait for one call that fails are all refused', async () => {
   assert.equal(one.seen.asked, 1);
 });
 
+test('a verdict is kept as long as the authoriser says, and never longer than the configuration', async () => {
+  const clock = { now: 0 };
+  for (const [ttlMs, keptMs] of [
+    [5000, 5000],
+    [60_000, 10_000],
+    [0, 0],
+  ] as const) {
+    const verdicts = createLocalVerdicts(() => clock.now);
+    const one = kit({ verdicts, answer: () => Promise.resolve({ verdict: { passes: true }, ttlMs }) });
+    await one.judge(on('1'));
+    for (const [passedMs, asked] of [
+      [keptMs - 1, keptMs === 0 ? 2 : 1],
+      [1, keptMs === 0 ? 3 : 2],
+    ] as const) {
+      clock.now += passedMs;
+      await one.judge(on('1'));
+      assert.equal(one.seen.asked, asked, JSON.stringify([ttlMs, passedMs]));
+    }
+  }
+});
+
 test('a verdict holds for its plugin, place, configuration, route and service alone', async () => {
   const verdicts = createLocalVerdicts();
   const kept = kit({ verdicts });

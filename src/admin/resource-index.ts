@@ -3,7 +3,7 @@
  * points at whom, and which consumer owns which credential. Loaded once, then kept by the store's watch; a write also
  * applies its own commit at once, so that the next write sees it. Applying a change twice changes nothing.
  */
-import { indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
+import { credentialPlugins, indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
 import { referencesOf, type Reference } from '../resources/references.ts';
 import { parseKey } from '../resources/resource-key.ts';
 import type { JsonObject } from '../resources/resource.ts';
@@ -29,10 +29,13 @@ export class ResourceIndex {
   readonly #referrers = new Map<string, Map<string, Reference['via']>>();
   /** Plugin → index key → whose it is. */
   readonly #owners = new Map<string, Map<string, string>>();
+  /** What made the index keys. */
+  #keyedBy: ReturnType<typeof credentialPlugins>;
   #revision = 0;
 
   constructor(registry: PluginRegistry) {
     this.#registry = registry;
+    this.#keyedBy = credentialPlugins(registry);
   }
 
   /** Reads the whole store and follows it. Returns a function that stops following. */
@@ -77,6 +80,29 @@ export class ResourceIndex {
   /** Key of the consumer or credential that is found by `indexKey`. */
   owner(plugin: string, indexKey: string): string | undefined {
     return this.#owners.get(plugin)?.get(indexKey);
+  }
+
+  /**
+   * Makes the keys of stored credentials anew where a plugin's file was swapped, or came late: its new version may find them by others.
+   * To be awaited before `owner` is asked; costs nothing where no such plugin has changed.
+   */
+  async rekey(store: Store): Promise<void> {
+    const now = credentialPlugins(this.#registry);
+    const changed = [...new Set([...now.keys(), ...this.#keyedBy.keys()])].filter(
+      (name) => now.get(name) !== this.#keyedBy.get(name),
+    );
+    if (changed.length === 0) return;
+    const quoted = changed.map((name) => JSON.stringify(name));
+    for await (const { entries } of inPages(store, 'consumers/', pageSize)) {
+      for (const { key, value, modifiedIndex } of entries) {
+        const known = this.#resources.get(key);
+        // Another revision of it has the keys of today's plugins, or will have when it is applied.
+        if (known?.modifiedIndex !== modifiedIndex || !quoted.some((name) => value.includes(name))) continue;
+        this.#remove(key, known);
+        this.#add(key, value, modifiedIndex);
+      }
+    }
+    this.#keyedBy = now;
   }
 
   apply(revision: number, changes: readonly Change[]): void {

@@ -166,6 +166,7 @@ export class ResourceWriter {
       for (let attempt = 0; attempt < attempts; attempt++) {
         requireRevision(ifMatch, index.revision);
         const plan = await planRollback(this.#deps, revision, only);
+        await index.rekey(this.#deps.store);
         await judgeRollback(this.#deps, revision, plan);
         for (const { after } of plan) if (after !== undefined) touch(after);
         if (dryRun || plan.length === 0) return { revision: index.revision, changes: plan };
@@ -224,7 +225,7 @@ export class ResourceWriter {
 
   /** What depends on other resources; must run where nothing else can be committed. */
   async #checkSurroundings(key: ResourceKey, value: JsonObject): Promise<void> {
-    const { index, registry } = this.#deps;
+    const { index, registry, store } = this.#deps;
     if (key.kind === 'credentials' && !index.has(`consumers/${key.parent ?? ''}`)) {
       throw new AdminError(404, 'consumer not found');
     }
@@ -233,6 +234,7 @@ export class ResourceWriter {
     const refused = await this.#deps.runnerRefusal?.(value['plugins']);
     if (refused !== undefined) throw new AdminError(400, refused);
     const own = formatKey(key);
+    if (key.kind === 'consumers' || key.kind === 'credentials') await index.rekey(store);
     for (const { plugin, indexKey } of indexKeys(key.kind, value, registry)) {
       const owner = index.owner(plugin, indexKey);
       if (owner === undefined || owner === own) continue;

@@ -1,5 +1,5 @@
 /** What is stored and uses a plugin, and whether a new version of the plugin would take it. */
-import { checkPlugins, type PluginRegistry } from '../resources/plugin-check.ts';
+import { checkPlugins, indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
 import { parseKey } from '../resources/resource-key.ts';
 import type { JsonObject } from '../resources/resource.ts';
 
@@ -29,13 +29,22 @@ export function isUsed(name: string, items: Iterable<StoredItem>): boolean {
   return false;
 }
 
-/** The first stored configuration that `registry` refuses for its plugin `name`, with the reason; undefined: none. */
+/**
+ * The first stored configuration that `registry` refuses for its plugin `name`, or by which it would find two consumers, with the
+ * reason; undefined: none.
+ */
 export function refusedConfig(name: string, items: Iterable<StoredItem>, registry: PluginRegistry): string | undefined {
+  const owners = new Map<string, string>();
   for (const [key, config] of configsOf(name, items)) {
     const kind = parseKey(key)?.kind;
     if (kind === undefined) continue;
     const refused = checkPlugins(kind, { [name]: config }, registry);
     if (refused !== undefined) return `${key}: ${refused}`;
+    for (const { indexKey } of indexKeys(kind, { plugins: { [name]: config } }, registry)) {
+      const owner = owners.get(indexKey);
+      if (owner !== undefined) return `${key}: it would have the same key as ${owner}`;
+      owners.set(indexKey, key);
+    }
   }
   return undefined;
 }

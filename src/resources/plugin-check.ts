@@ -223,6 +223,13 @@ export interface CredentialKey {
   readonly indexKey: string;
 }
 
+/** Name → how the plugin makes keys; another object where a plugin's file was swapped. */
+export function credentialPlugins(registry: PluginRegistry): Map<string, NonNullable<CheckablePlugin['credential']>> {
+  const found = new Map<string, NonNullable<CheckablePlugin['credential']>>();
+  for (const { name, credential } of registry.list()) if (credential !== undefined) found.set(name, credential);
+  return found;
+}
+
 /**
  * The keys under which a consumer or credential will be found; none for other kinds. Plugins that are unknown or
  * refuse their configuration are left out: checkPlugins reports those.

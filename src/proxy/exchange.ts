@@ -22,7 +22,7 @@ import { compileVariable } from '../plugin/variables.ts';
 import type { Json } from '../resources/resource.ts';
 import { type Authority, parseAuthority } from './authority.ts';
 import type { ClientConnection } from './http1/client-connection.ts';
-import { FieldKind } from './http1/field-names.ts';
+import { FieldKind, type FieldName } from './http1/field-names.ts';
 import { Fields } from './http1/fields.ts';
 import type { RequestHead } from './http1/parse-head.ts';
 import { normalisePath, normaliseServletPath } from './path.ts';
@@ -326,10 +326,11 @@ export class ProxyExchange implements Exchange {
     const peer = this.connection.remoteAddress;
     let drop = false;
     let forwarded = false;
-    for (const known of headers.known) {
-      if (known.kind >= FieldKind.forwarded) {
-        if (known.kind === FieldKind.forwarded || known.kind === FieldKind.forwardedOther) forwarded = true;
-        else if (known.kind <= FieldKind.alias) drop = true;
+    for (let i = 0; i < headers.length; i++) {
+      const { kind } = headers.known[i] as FieldName;
+      if (kind >= FieldKind.forwarded) {
+        if (kind === FieldKind.forwarded || kind === FieldKind.forwardedOther) forwarded = true;
+        else if (kind <= FieldKind.alias) drop = true;
       }
     }
     let address = peer;
@@ -350,7 +351,7 @@ export class ProxyExchange implements Exchange {
 
   #dropFields(keepForwarded: boolean, keepUnderscores: boolean): void {
     const { headers } = this;
-    for (let i = headers.known.length - 1; i >= 0; i--) {
+    for (let i = headers.length - 1; i >= 0; i--) {
       const known = headers.known[i];
       if (known === undefined) continue;
       const { kind } = known;

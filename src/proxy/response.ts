@@ -145,12 +145,12 @@ function asBuffer(bytes: Uint8Array): Buffer {
 
 /** Field lines without the hop-by-hop and framing fields; Server and Date are the gateway's where missing. */
 export function serialiseResponseFields(response: ResponseState, context: ResponseContext): string {
-  const { names, known, values } = response.headers;
+  const { names, known, values, length } = response.headers;
   const fromUpstream = response.source === 'upstream';
   let text = '';
   let date = false;
   let server = false;
-  for (let i = 0; i < names.length; i++) {
+  for (let i = 0; i < length; i++) {
     switch (known[i]?.kind) {
       case FieldKind.connection:
       case FieldKind.contentLength:

@@ -158,7 +158,7 @@ export class ChunkedDecoder {
       return end;
     }
     this.#held = undefined;
-    if (section.fields.names.length > 0) this.trailers = section.fields;
+    if (section.fields.length > 0) this.trailers = section.fields;
     this.#state = ChunkState.done;
     return position + section.end - heldBytes;
   }

@@ -2,6 +2,7 @@
  * What the gateway knows of a field name: its lower-case form and whether it means something to a proxy.
  * Looked up once for each field of each message; the names seen so far are kept (bounded), so that a lookup is one Map hit.
  */
+import { isValidFieldName } from './characters.ts';
 import { foldedName, identityHeaders } from '../../plugin/identity-headers.ts';
 
 /** Why a field name is special. Hop-by-hop fields are never forwarded (RFC 9110 §7.6.1). */
@@ -34,6 +35,8 @@ export type FieldKind = (typeof FieldKind)[keyof typeof FieldKind];
 export interface FieldName {
   readonly lower: string;
   readonly kind: FieldKind;
+  /** RFC 9110 §5.6.2; what the parser reads is, what a plugin writes may not be. */
+  readonly isToken: boolean;
 }
 
 const special = new Map<string, FieldKind>([
@@ -76,7 +79,9 @@ export function fieldName(name: string): FieldName {
 function learnFieldName(name: string): FieldName {
   const lower = name.toLowerCase();
   const known = name === lower ? undefined : knownNames.get(lower);
-  const result = known ?? { lower, kind: classify(lower) };
+  // Not of `lower`: U+212A is a `k` there.
+  const isToken = isValidFieldName(name);
+  const result = known?.isToken === isToken ? known : { lower, kind: classify(lower), isToken };
   if (knownNames.size < maxKnownNames && name.length <= 64) knownNames.set(name, result);
   return result;
 }

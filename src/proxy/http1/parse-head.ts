@@ -245,8 +245,10 @@ export function parseTrailers(
   if (trailersEnd === 0) return undefined;
   const { fields } = scan;
   // RFC 9110 §6.5.1: a trailer must not change framing or routing.
-  for (const known of fields.known)
-    if (known.kind !== FieldKind.plain) throw new GatewayError(source, `field ${known.lower} in a trailer`);
+  for (let i = 0; i < fields.length; i++) {
+    const { kind, lower } = fields.known[i] as FieldName;
+    if (kind !== FieldKind.plain) throw new GatewayError(source, `field ${lower} in a trailer`);
+  }
   return { fields, end: trailersEnd };
 }
 

@@ -587,7 +587,7 @@ function responseSteps({ pipeline }: ProxyExchange): readonly Step[] | undefined
 
 function serialiseTrailers(fields: Fields): string {
   let text = '';
-  for (let i = 0; i < fields.names.length; i++) {
+  for (let i = 0; i < fields.length; i++) {
     if (fields.known[i]?.kind === FieldKind.plain) text += `${fields.names[i] ?? ''}: ${fields.values[i] ?? ''}\r\n`;
   }
   return text;

@@ -34,9 +34,9 @@ export function upstreamHead(
   const query = overrides.query ?? exchange.query;
   const path = overrides.path ?? exchange.encodedPath;
   let text = `${overrides.method ?? exchange.method} ${query === '' ? path : `${path}?${query}`} HTTP/1.1\r\nHost: ${upstreamHost(exchange, upstream, endpoint)}\r\n`;
-  const { names, known, values } = exchange.headers;
+  const { names, known, values, length } = exchange.headers;
   let forwarded = false;
-  for (let i = 0; i < names.length; i++) {
+  for (let i = 0; i < length; i++) {
     const kind = known[i]?.kind;
     if (
       kind !== FieldKind.plain &&

@@ -78,7 +78,13 @@ export async function start(options: StartOptions): Promise<number> {
     writeLog,
     load: () => feed.load(),
     plugins: () => pluginFiles?.bundles ?? [],
-    ...(pluginFiles === undefined ? {} : { pluginNames: () => pluginFiles.names, heartbeatMs: 1000 }),
+    // Code that people bring may run without end: a worker that does is found, and the log says in which plugin.
+    ...(pluginFiles === undefined && !settings.codeInConfig
+      ? {}
+      : {
+          pluginNames: () => registry.list().flatMap(({ name, timeoutMs }) => (timeoutMs === undefined ? [] : [name])),
+          heartbeatMs: 1000,
+        }),
     healthNow: () => monitor.snapshot(),
     onOutcome: (key, label, outcome) => {
       monitor.report(key, label, outcome);

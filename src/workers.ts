@@ -27,7 +27,7 @@ export interface WorkersOptions {
   readonly heartbeatMs?: number;
   /** Plugin files as of now, for a worker that starts. */
   readonly plugins?: () => readonly PluginBundle[];
-  /** Names of the plugins of files, for the log. */
+  /** Names of the plugins that mark that they run, for the log. */
   readonly pluginNames?: () => Iterable<string>;
   readonly healthNow: () => readonly HealthMessage[];
   readonly onOutcome: (key: string, label: string, outcome: PassiveOutcome) => void;

@@ -110,4 +110,23 @@ describe('with gatewright.code_in_config', () => {
     const { status } = await write('refused', { [pre]: { phase: 'content', functions: ['() => {}'] } });
     assert.equal(status, 400);
   });
+
+  it('one that loops without end: its request ends, the other worker goes on, the log names it', async () => {
+    await route('spins', { [post]: { functions: ['() => { for (;;); }'] } });
+    await route('fine', {});
+    let over = false;
+    const spinning = request(gateway, '/spins').finally(() => (over = true));
+    spinning.catch(() => undefined);
+    // Connections fall to both workers; those of the other one are served meanwhile.
+    const others = Array.from({ length: 32 }, () => request(gateway, '/fine'));
+    assert.equal((await Promise.any(others)).status, 200);
+    assert.equal(over, false);
+    await assert.rejects(spinning);
+    await Promise.allSettled(others);
+    await until(() =>
+      /worker does not answer, ending it worker=\d plugin=serverless-post-function/.test(gateway.output()),
+    );
+    await until(async () => (await fetch(`http://127.0.0.1:${gateway.ports.status}/status/ready`)).ok);
+    assert.equal((await request(gateway, '/fine')).status, 200);
+  });
 });

@@ -4,9 +4,10 @@
  * piece to send instead. A function that returns nothing lets the request go on, `{ status: 403, body: { message: 'no' } }` ends it.
  * `deps` is what a TypeScript plugin's `compile` is given: `deps.log`, `deps.http`, `deps.counters` …;
  * `process.getBuiltinModule('node:crypto')` is a module of Node.js, and `import()` fails. A function that throws ends the request with
- * 500, one that waits for more than 10 seconds with 504. The code runs in the gateway's process and may do what the gateway may: whoever
- * can write a route can then run code, so it is refused unless the settings have `gatewright.code_in_config: true`. A plugin in a file
- * (docs/plugins-in-typescript.md) needs no such setting.
+ * 500, one that waits for more than 10 seconds with 504; one that loops without end holds up its worker, which is replaced after
+ * 10 seconds. The code runs in the gateway's process and may do what the gateway may: whoever can write a route can then run code, so it
+ * is refused unless the settings have `gatewright.code_in_config: true`. A plugin in a file (docs/plugins-in-typescript.md) needs no such
+ * setting.
  * APISIX: functions are JavaScript; a function in Lua is refused.
  * APISIX: off until `gatewright.code_in_config` allows it.
  */

@@ -130,6 +130,10 @@ describe('custom-auth with a function of the function directory', () => {
       if (same) assert.equal(asked, true, label);
       assert.equal(await asks(path, headers as Record<string, string | string[]>, body), false, label);
     }
+    const put = (): Promise<TextResponse> => request(gateway, first[0], first[1], { method: 'PUT' });
+    const before = (await calls()).length;
+    for (let i = 0; i < 2; i++) await put();
+    assert.equal((await calls()).length - before, 1, 'another method');
     // Another spelling of the same path is the same resource.
     assert.equal(await asks('/keyed/x/../%61?Query1=q', { Header1: 'good' }), false);
   });

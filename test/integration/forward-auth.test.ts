@@ -202,6 +202,16 @@ describe('forward-auth', () => {
     assert.equal(await timesAsked(path), kept);
   });
 
+  it('keeps a verdict by the body that the service was sent', async () => {
+    const path = await route({ request_method: 'POST', request_headers: ['Authorization'], cache: { ttl: 60 } });
+    const asks = async (body: string): Promise<number> => {
+      const before = await timesAsked(path);
+      assert.equal((await get(path, { Authorization: 'good' }, body)).status, 200);
+      return (await timesAsked(path)) - before;
+    };
+    assert.deepEqual([await asks('a'), await asks('a'), await asks('b')], [1, 0, 1]);
+  });
+
   it('keeps no failure, no redirection with cookies, and nothing that is not to be stored', async () => {
     const path = await route({ request_headers: ['Authorization'], cache: { ttl: 60 } });
     for (const authorization of ['broken', 'login', 'no-store']) {

@@ -67,6 +67,17 @@ describe('opa', { timeout: 300_000 }, () => {
     assert.equal((await get(path, {}, { method: 'POST' })).status, 403);
   });
 
+  it('takes nothing for a yes but true', async () => {
+    for (const [index, allow] of ['"true"', '1', '{"a": true}', 'null'].entries()) {
+      await opa.policy(`yes${String(index)}`, `package yes${String(index)}\nallow := ${allow}`);
+      assert.equal((await get(await route({ policy: `yes${String(index)}` }))).status, 403, allow);
+    }
+    for (const answer of ['"true"', '[true]', '1']) {
+      await opa.policy('whole', `package whole\nanswer := ${answer}`);
+      assert.equal((await get(await route({ policy: 'whole/answer' }))).status, 503, answer);
+    }
+  });
+
   it('takes a rule that is true or false itself, and one deep in a package', async () => {
     const path = await route({ policy: 'methods/allow' });
     assert.equal((await get(path)).status, 200);
@@ -153,6 +164,11 @@ describe('opa', { timeout: 300_000 }, () => {
     ] as const)
       assert.notEqual((await get(target, headers as Record<string, string | string[]>)).body, first);
     assert.notEqual((await get(path, { Token: 'a' }, { method: 'DELETE' })).body, first);
+    const reading = await route({ policy: 'time_policy', with_body: true, cache: { ttl: 60 } });
+    const post = async (body: string): Promise<string> => (await get(reading, {}, { method: 'POST', body })).body;
+    const one = await post('one');
+    assert.equal(await post('one'), one);
+    assert.notEqual(await post('two'), one);
   });
 
   it('keeps a verdict by the headers that are listed, and tells OPA no others', async () => {

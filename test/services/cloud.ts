@@ -50,7 +50,10 @@ export async function startCloud(): Promise<TestCloud> {
       const token = invocation.event.headers.token as string | undefined;
       const answer = JSON.stringify({ statusCode: 200, body: JSON.stringify({ 'api-auth': token === 'good' }) });
       if (tencent) {
-        const result = token === 'throws' ? { InvokeResult: 1, ErrMsg: 'no' } : { InvokeResult: 0, RetMsg: answer };
+        const result =
+          token === 'throws'
+            ? { InvokeResult: 1, ErrMsg: 'no', RetMsg: '{"api-auth":true}' }
+            : { InvokeResult: 0, RetMsg: answer };
         response.end(JSON.stringify({ Response: { Result: result, RequestId: '1' } }));
       } else if (token === 'throws') {
         response.writeHead(200, { 'X-Amz-Function-Error': 'Unhandled' }).end('{"api-auth":true}');

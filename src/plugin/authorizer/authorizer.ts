@@ -138,7 +138,7 @@ export class Authorizer {
 
   /** Where the configuration stands and what it says, what was purged, the route, and the caller as far as he is known. */
   #keyOf({ route, consumer }: Exchange): string {
-    const base = this.#keyBase + this.#verdicts.epoch(this.#scope) + field(route?.id) + field(route?.serviceId);
+    const base = this.#keyBase + field(this.#verdicts.epoch(this.#scope)) + field(route?.id) + field(route?.serviceId);
     if (consumer === undefined) return base + field(undefined);
     return base + field(stateOf(consumer)) + field(consumer.credentialId) + field(consumer.groupId);
   }

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { createVerdictMemory, SharedFailure, tableSize, VerdictCache, VerdictControl } from './verdict-cache.ts';
 import { field, fields } from './verdict-key.ts';
-import { createVerdictTable, maxTextBytes } from './verdict-table.ts';
+import { createVerdictTable, maxTextBytes, VerdictTable } from './verdict-table.ts';
 
 const small = { places: 64, textBytes: 262_144 };
 const answering =
@@ -143,6 +143,20 @@ test('a text that is too long is given to those who waited, and not kept', async
   const result = await all[0]!.fetch('k', 100, answering(text));
   assert.equal((result as { text: string }).text, text);
   assert.equal(all[0]!.peek('k'), undefined);
+});
+
+test('keys are compared by the whole digest: one bit makes another key', () => {
+  const table = new VerdictTable(createVerdictTable(small), 1, () => 1000);
+  const digest = Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  assert.equal(table.claim(digest, 2000), 'claimed');
+  assert.equal(table.settle(digest, table.flight, 2000, 'yes'), true);
+  assert.equal(table.peek(digest), 'hit');
+  for (let word = 0; word < 8; word++) {
+    const other = Int32Array.from(digest);
+    // A bit that does not choose the bucket, so that both would stand in one.
+    other[word] = (other[word] ?? 0) ^ 0x4000_0000;
+    assert.equal(table.peek(other), 'none', `word ${String(word)}`);
+  }
 });
 
 test('fields that run into each other make different keys', () => {

@@ -16,7 +16,7 @@ export type MapSecret = (secret: string, path: string) => string;
 
 /**
  * Replaces each secret string of a resource, in place. `stored`: only the fields that APISIX encrypts, so that it can read the
- * store; `all`: also those of plugins inside plugins, of upstreams and of secret managers.
+ * store; `all`: also those of plugins inside plugins, of upstreams and of secret managers, and what a schema calls `writeOnly`.
  */
 export function mapSecrets(
   key: string,
@@ -28,7 +28,7 @@ export function mapSecrets(
   const parsed = parseKey(key);
   if (parsed === undefined) return;
   if (parsed.kind === 'ssls') for (const field of ['key', 'keys']) mapAt(value, [field], '', map);
-  if (parsed.kind === 'plugin_metadata') mapFields(value, registry.get(parsed.id)?.metadataSchema, '', map);
+  if (parsed.kind === 'plugin_metadata') mapFields(value, registry.get(parsed.id)?.metadataSchema, extent, '', map);
   if (isObject(value['plugins'])) mapPlugins(parsed, value['plugins'], registry, extent, map);
   if (extent === 'stored') return;
   if (parsed.kind === 'upstreams') mapAt(value, ['tls', 'client_key'], '', map);
@@ -57,13 +57,14 @@ function mapPlugins(
     const plugin = registry.get(name);
     if (plugin === undefined || !isObject(config)) continue;
     const asCredential = held && plugin.type === 'auth';
-    mapFields(config, asCredential ? plugin.consumerSchema : plugin.schema, `plugins.${name}.`, map);
+    mapFields(config, asCredential ? plugin.consumerSchema : plugin.schema, extent, `plugins.${name}.`, map);
     if (extent === 'stored' || asCredential) continue;
     let index = 0;
     for (const [inner, innerConfig] of nestedOf(() => plugin.nested?.(config))) {
       mapFields(
         innerConfig as JsonObject,
         registry.get(inner)?.schema,
+        extent,
         `plugins.${name}.${inner}#${String(index++)}.`,
         map,
       );
@@ -80,11 +81,18 @@ function nestedOf(read: () => Iterable<readonly [string, object]> | undefined): 
   }
 }
 
-function mapFields(config: JsonObject, schema: JsonSchema | undefined, prefix: string, map: MapSecret): void {
+function mapFields(
+  config: JsonObject,
+  schema: JsonSchema | undefined,
+  extent: 'stored' | 'all',
+  prefix: string,
+  map: MapSecret,
+): void {
   for (const field of schema === undefined ? [] : secretFields(schema)) {
     // As APISIX: a member of that very name comes before a path.
     mapAt(config, Object.hasOwn(config, field) ? [field] : field.split('.'), prefix, map);
   }
+  if (extent === 'all') mapWriteOnly(config, schema, prefix, map);
 }
 
 /** Follows `path` through objects and, on the way, through every item of an array. */

@@ -51,7 +51,7 @@ describe('what was configured as a secret', { timeout: 120_000 }, () => {
   };
   const put = async (path: string, body: object): Promise<void> => {
     const status = await call('PUT', path, body);
-    assert.ok(status < 300, said.at(-1)?.text);
+    assert.ok(status < 300, said.at(-1)?.text ?? '');
   };
 
   before(async () => {
@@ -237,8 +237,12 @@ describe('what was configured as a secret', { timeout: 120_000 }, () => {
     await call('DELETE', '/routes/multi');
     await call('DELETE', '/routes/file');
     await call('DELETE', '/secrets/gcp/1');
-    assert.equal(await call('POST', `/history/${String(newest)}/rollback`, { dry_run: true }), 200, said.at(-1)?.text);
-    assert.equal(await call('POST', `/history/${String(newest)}/rollback`, {}), 200, said.at(-1)?.text);
+    assert.equal(
+      await call('POST', `/history/${String(newest)}/rollback`, { dry_run: true }),
+      200,
+      said.at(-1)?.text ?? '',
+    );
+    assert.equal(await call('POST', `/history/${String(newest)}/rollback`, {}), 200, said.at(-1)?.text ?? '');
     assert.deepEqual(found(), []);
   });
 

@@ -48,8 +48,10 @@ export interface IssueOptions {
   readonly names?: readonly string[];
   /** Was valid for a day, a year ago. */
   readonly expired?: boolean;
-  /** `rsa`: 2048 bits; by default P-256. */
-  readonly key?: 'ec' | 'rsa';
+  /** The subject alternative name's DER, in hex: for what no text says, such as a NUL. */
+  readonly namesDer?: string;
+  /** `rsa`: 2048 bits, `rsa-1024`: too few for TLS; by default P-256. */
+  readonly key?: 'ec' | 'rsa' | 'rsa-1024';
 }
 
 export async function createAuthority(name: string): Promise<Authority> {
@@ -77,6 +79,7 @@ async function sign(options: IssueOptions & { ca: boolean }, issuer: Certificate
     const extensions = [`basicConstraints=critical,CA:${options.ca}`];
     if (options.ca) extensions.push('keyUsage=critical,keyCertSign');
     if (alternatives.length > 0) extensions.push(`subjectAltName=${alternatives.join(',')}`);
+    if (options.namesDer !== undefined) extensions.push(`subjectAltName=DER:${options.namesDer}`);
     const [from, to] = options.expired === true ? [-366, -365] : [-1, 2];
     const day = (offset: number): string =>
       new Date(Date.now() + offset * 86_400_000).toISOString().replace(/[-:T]|\.\d+/g, '');
@@ -86,9 +89,13 @@ async function sign(options: IssueOptions & { ca: boolean }, issuer: Certificate
       `[req]\nprompt=no\ndistinguished_name=name\n[name]\nCN=${options.name ?? 'test'}\n[extensions]\n${extensions.join('\n')}\n` +
         `[ca]\ndefault_ca=one\n[one]\ndatabase=${file('database')}\nnew_certs_dir=${directory}\nrand_serial=yes\ndefault_md=sha256\npolicy=any\nunique_subject=no\n[any]\ncommonName=supplied\n`,
     );
-    const algorithm = options.key === 'rsa' ? ['rsa:2048'] : ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+    const algorithm = {
+      ec: ['ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'],
+      rsa: ['rsa:2048'],
+      'rsa-1024': ['rsa:1024'],
+    };
     // prettier-ignore
-    await run('openssl', ['req', '-new', '-newkey', ...algorithm, '-nodes', '-config', file('settings'), '-keyout', file('key'), '-out', file('request')]);
+    await run('openssl', ['req', '-new', '-newkey', ...algorithm[options.key ?? 'ec'], '-nodes', '-config', file('settings'), '-keyout', file('key'), '-out', file('request')]);
     if (issuer !== undefined) {
       await writeFile(file('ca'), issuer.cert);
       await writeFile(file('ca-key'), issuer.key);

@@ -37,7 +37,7 @@ export const tlsVariables = {
   ssl_client_v_remain: of(({ validToDate }) =>
     String(Math.max(0, Math.floor((validToDate.getTime() - Date.now()) / millisecondsPerDay))),
   ),
-  /** With line feeds, which no header takes: a header gets `ssl_client_escaped_cert`. */
+  /** With line feeds, which no header takes: `ssl_client_escaped_cert` is for headers. */
   ssl_client_raw_cert: of((certificate) => `${pem(certificate)}\n`),
   ssl_client_cert: of((certificate) => pem(certificate).replaceAll('\n', '\n\t')),
   ssl_client_escaped_cert: of((certificate) => encodeURIComponent(`${pem(certificate)}\n`)),

@@ -33,14 +33,25 @@ export function createRunnerQuestions(settings: RunnersSettings, log: Logger): R
   const clients = new Map(
     settings.runners.map(({ name, socket }) => [name, new RunnerClient(name, socket, limits)] as const),
   );
-  async function ask(plugin: string, { conf = [], runner }: RunnerConfig): Promise<string | undefined> {
+  /** `asked`: what was taken already. */
+  async function ask(
+    plugin: string,
+    { conf = [], runner }: RunnerConfig,
+    asked: Set<string>,
+  ): Promise<string | undefined> {
     const entries = conf.map(({ name, value }) => [utf8Bytes(name), utf8Bytes(value)] as const);
     const { name } = findRunner(settings.runners, runner, entries);
     const client = clients.get(name);
     let index = 0;
     try {
       // One by one, to say which.
-      for (; index < entries.length; index++) await client?.prepare(createConf(entries.slice(index, index + 1)));
+      for (; index < entries.length; index++) {
+        const one = createConf(entries.slice(index, index + 1));
+        const question = `${name} ${one.key}`;
+        if (asked.has(question)) continue;
+        await client?.prepare(one);
+        asked.add(question);
+      }
     } catch (error) {
       if (error instanceof RunnerError && error.failure === 'runner_refused')
         return `failed to check the configuration of plugin ${plugin} err: property "conf" validation failed: item ${String(index + 1)}: the runner ${name} refused it: it does not know the plugin ${conf[index]?.name ?? ''}, or cannot read its value`;
@@ -51,10 +62,11 @@ export function createRunnerQuestions(settings: RunnersSettings, log: Logger): R
   return {
     async refusal(plugins) {
       if (typeof plugins !== 'object' || plugins === null || Array.isArray(plugins)) return undefined;
+      const asked = new Set<string>();
       for (const plugin of pluginNames) {
         const config = plugins[plugin];
         if (config === undefined || isDisabled(config)) continue;
-        const refused = await ask(plugin, config as RunnerConfig);
+        const refused = await ask(plugin, config as RunnerConfig, asked);
         if (refused !== undefined) return refused;
       }
       return undefined;

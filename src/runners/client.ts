@@ -134,16 +134,18 @@ export class RunnerClient {
     }
   }
 
-  /** Hands over a configuration whatever was prepared before. Rejects with RunnerError: `runner_refused` where it says no. */
+  /**
+   * Hands over a configuration whatever was prepared before, on a connection of its own: on a used one the second copy of an answer
+   * (Apache's Java runner) and the next answer could not be told apart. Rejects with RunnerError: `runner_refused` where it says no.
+   */
   async prepare(conf: Conf): Promise<void> {
-    const connection = await this.#take();
+    const connection = await this.#connect();
     try {
       await this.#prepare(conf, connection);
     } catch (error) {
-      if (!(error instanceof RunnerRefusal)) connection.close();
       throw this.#explained(error);
     } finally {
-      this.#give(connection);
+      connection.close();
     }
   }
 

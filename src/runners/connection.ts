@@ -73,7 +73,7 @@ export class RunnerConnection {
   #failure: Error | undefined;
   /** Between two calls: the next one is told. */
   #breach: ProtocolError | undefined;
-  /** What answered PrepareConf, until the next call: Apache's Java runner sends it twice. */
+  /** What answered PrepareConf, until another kind of answer came: Apache's Java runner sends it twice. */
   #echo: Buffer | undefined;
 
   private constructor(options: ConnectionOptions, socket: Socket) {
@@ -122,13 +122,12 @@ export class RunnerConnection {
   }
 
   /**
-   * Sends a frame; resolves to the payload of the answer, which is of the same type. Rejects with RunnerRefusal (the connection
+   * Sends a frame (not PrepareConf right after PrepareConf: two answers could not be told apart); resolves to the payload of the answer, which is of the same type. Rejects with RunnerRefusal (the connection
    * stays usable), RunnerError or ProtocolError, or with what `information` rejected with.
    */
   call(frame: Buffer, information: RunnerInformation | undefined, timeoutMs: number): Promise<Buffer> {
     this.calls++;
     this.#heard = false;
-    this.#echo = undefined;
     if (this.#breach !== undefined) return Promise.reject(this.#breach);
     return new Promise((resolve, reject) => {
       this.#call = { type: frame[0] ?? 0, information, resolve, reject, leftMs: timeoutMs, questions: 0 };
@@ -186,6 +185,7 @@ export class RunnerConnection {
       this.#echo = undefined;
       return;
     }
+    this.#echo = undefined;
     const call = this.#call;
     if (call === undefined) throw new ProtocolError('more than was asked for');
     if (frame.type === RpcType.prepareConf && call.type === frame.type) this.#echo = frame.payload;

@@ -282,6 +282,30 @@ describe('a runner beside the gateway', { timeout: 120_000 }, () => {
     await refused('protocol');
   });
 
+  it('may send that second answer as late as it likes', async () => {
+    await runner.restart();
+    const { accepted } = runner;
+    runner.behaviour = { request: (call) => Buffer.concat([confToken(call.confToken), goOn(call.id)]) };
+    assert.equal((await request(gateway, '/pre')).status, 200);
+    runner.behaviour = {};
+    assert.equal((await request(gateway, '/pre')).status, 200);
+    assert.equal(runner.accepted, accepted + 1);
+  });
+
+  it('waited 2 s to be written where the runner gave the same token twice: it is asked once about equal items, each on a connection of its own', async () => {
+    // As our own runners do for equal configurations.
+    runner.behaviour = { prepare: () => confToken(7) };
+    const prepared = runner.prepared.length;
+    const { accepted } = runner;
+    const logged = gateway.output().length;
+    await route('twice', { 'ext-plugin-pre-req': conf('a'), 'ext-plugin-post-resp': conf('a') });
+    assert.equal(runner.prepared.length, prepared + 1);
+    await route('twice', { 'ext-plugin-pre-req': conf('a'), 'ext-plugin-post-resp': conf('a', { other: 1 }) });
+    assert.equal(runner.prepared.length, prepared + 3);
+    assert.equal(runner.accepted, accepted + 3);
+    assert.doesNotMatch(gateway.output().slice(logged), /could not be asked/);
+  });
+
   it('that was started anew counts its tokens anew: no request runs with another’s configuration', async () => {
     runner.behaviour = {
       request: (call, conf) => stop(call.id, { body: Buffer.from(conf?.conf[0]?.[0] ?? 'none') }),

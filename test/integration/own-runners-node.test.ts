@@ -513,6 +513,23 @@ describe('the Node runner’s processes', () => {
     }
   });
 
+  test('a log that nobody reads any more is no reason to end', async () => {
+    const runner = await Runner.start(plugins, '--processes', '1');
+    const client = runner.client();
+    try {
+      runner.child.stderr?.destroy();
+      for (let i = 0; i < 3; i++) {
+        // Refused, which is logged.
+        await assert.rejects(request(client, { conf: conf('unknown', { i }) }), refusal('runner_refused'));
+        assert.equal((await request(client, { conf: conf('plain') })).action, 'none');
+      }
+      assert.equal(runner.child.exitCode, null);
+    } finally {
+      client.close();
+      await runner.stop();
+    }
+  });
+
   test('a socket that somebody serves, or a file, is not taken; a stale one is', async () => {
     const runner = await Runner.start({}, '--socket-mode', '666');
     const start = async (address: string): Promise<[number | null, string]> => {

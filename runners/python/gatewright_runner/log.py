@@ -8,8 +8,12 @@ import traceback
 
 
 def line(level: str, message: str) -> None:
-    sys.stderr.write("gatewright-runner[%d] %s: %s\n" % (os.getpid(), level, message))
-    sys.stderr.flush()
+    """Where nobody reads any more, it is lost: no reason to end."""
+    try:
+        sys.stderr.write("gatewright-runner[%d] %s: %s\n" % (os.getpid(), level, message))
+        sys.stderr.flush()
+    except OSError:
+        pass
 
 
 def info(message: str) -> None:

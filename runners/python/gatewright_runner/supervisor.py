@@ -203,7 +203,8 @@ class Supervisor:
             worker.run(self._listener, theirs, self._lifeline[0], self._folder, self._timeout)
         except BaseException as error:
             log.failure("a process does not start", error)
-        os._exit(1)
+        finally:
+            os._exit(1)
 
     def _talk(self, process: _Process, events: int) -> None:
         try:

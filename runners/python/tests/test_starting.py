@@ -7,10 +7,11 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
-from .gateway import RUNNERS_FOLDER, TIMEOUT_SECONDS, Runner
+from .gateway import RUNNERS_FOLDER, TIMEOUT_SECONDS, Gateway, Runner, request_call
 
 
 class Starting(unittest.TestCase):
@@ -49,6 +50,29 @@ class Starting(unittest.TestCase):
             self.assertEqual(stat.S_IMODE(os.stat(runner.socket).st_mode), 0o600)
         finally:
             runner.close()
+
+    def test_a_log_that_nobody_reads_is_no_reason_to_end(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            plugin = "name = 'p'\ndef filter(c, q, r): r.set_status_code(204)"
+            (Path(folder) / "p.py").write_text(plugin)
+            (Path(folder) / "bad.py").write_text("1 / 0")
+            path = folder + "/s"
+            read, write = os.pipe()
+            os.close(read)
+            runner = subprocess.Popen(
+                [sys.executable, "-m", "gatewright_runner", "--plugins", folder, "--listen", "unix:" + path],
+                cwd=str(RUNNERS_FOLDER), stdout=write, stderr=write,
+            )  # fmt: skip
+            os.close(write)
+            try:
+                while not os.path.exists(path):
+                    self.assertIsNone(runner.poll())
+                    time.sleep(0.01)
+                with Gateway(path) as gateway:
+                    self.assertEqual(gateway.ask(request_call(gateway.prepare(("p", ""))))["status"], 204)
+            finally:
+                runner.terminate()
+                runner.wait(TIMEOUT_SECONDS)
 
     def test_the_sockets_mode_is_as_asked(self) -> None:
         runner = Runner({}, "--socket-mode", "666")

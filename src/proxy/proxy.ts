@@ -144,6 +144,28 @@ export class Proxy implements ConnectionHandler {
 }
 
 class RunningExchange implements ExchangeListener {
+  /** What follows the steps of a phase; here, so that no request makes a function of its own. */
+  static readonly #next = {
+    notFound: (running: RunningExchange): void => {
+      running.#fail(new GatewayError('ROUTE_NOT_FOUND'));
+    },
+    rewrite: (running: RunningExchange): void => {
+      running.#rewrite();
+    },
+    access: (running: RunningExchange): void => {
+      running.#access();
+    },
+    afterRewrite: (running: RunningExchange): void => {
+      running.#afterRewrite();
+    },
+    beforeProxy: (running: RunningExchange): void => {
+      running.#beforeProxy();
+    },
+    proxy: (running: RunningExchange): void => {
+      running.#proxy();
+    },
+  };
+
   readonly #exchange: ProxyExchange;
   readonly #options: ProxyOptions;
   readonly #context: ForwardContext;
@@ -223,9 +245,7 @@ class RunningExchange implements ExchangeListener {
         return;
       }
       exchange.pipeline = acquire({ global, route: undefined });
-      this.#run(global.access, () => {
-        this.#fail(new GatewayError('ROUTE_NOT_FOUND'));
-      });
+      this.#run(global.access, RunningExchange.#next.notFound);
       return;
     }
     let ready;
@@ -242,9 +262,7 @@ class RunningExchange implements ExchangeListener {
     const { global } = ready.active;
     if (global === undefined) this.#rewrite();
     else
-      this.#run(global.access, () => {
-        this.#rewrite();
-      });
+      this.#run(global.access, RunningExchange.#next.rewrite);
   }
 
   #rewrite(): void {
@@ -252,9 +270,7 @@ class RunningExchange implements ExchangeListener {
     if (route === undefined) this.#beforeProxy();
     else if (route.rewrite.length === 0) this.#access();
     else
-      this.#run(route.rewrite, () => {
-        this.#access();
-      });
+      this.#run(route.rewrite, RunningExchange.#next.access);
   }
 
   #access(): void {
@@ -274,9 +290,7 @@ class RunningExchange implements ExchangeListener {
         release(previous);
         const { route } = active;
         if (route !== undefined && route.consumerRewrite.length > 0) {
-          this.#run(route.consumerRewrite, () => {
-            this.#afterRewrite();
-          });
+          this.#run(route.consumerRewrite, RunningExchange.#next.afterRewrite);
           return;
         }
       }
@@ -288,18 +302,14 @@ class RunningExchange implements ExchangeListener {
     const route = this.#exchange.pipeline?.route;
     if (route === undefined || route.access.length === 0) this.#beforeProxy();
     else
-      this.#run(route.access, () => {
-        this.#beforeProxy();
-      });
+      this.#run(route.access, RunningExchange.#next.beforeProxy);
   }
 
   #beforeProxy(): void {
     const route = this.#exchange.pipeline?.route;
     if (route === undefined || route.beforeProxy.length === 0) this.#proxy();
     else
-      this.#run(route.beforeProxy, () => {
-        this.#proxy();
-      });
+      this.#run(route.beforeProxy, RunningExchange.#next.proxy);
   }
 
   #proxy(): void {
@@ -320,14 +330,14 @@ class RunningExchange implements ExchangeListener {
   }
 
   /** Goes on with `next` when every step passed; answers when one refused. */
-  #run(steps: readonly Step[], next: () => void): void {
+  #run(steps: readonly Step[], next: (running: RunningExchange) => void): void {
     const result = runSteps(steps, this.#exchange, this.#exchange.observer, this.#options.log);
-    if (result === undefined) next();
+    if (result === undefined) next(this);
     else if (result instanceof Promise) {
       result
         .then((reply) => {
           if (this.#gone) return;
-          if (reply === undefined) next();
+          if (reply === undefined) next(this);
           else this.#refuse(reply);
         })
         .catch((error: unknown) => {
@@ -386,7 +396,10 @@ function release(
   active: { readonly global: Pipeline | undefined; readonly route: Pipeline | undefined } | undefined,
 ): void {
   if (active === undefined) return;
-  for (const pipeline of [active.global, active.route]) {
-    if (pipeline !== undefined && --pipeline.users === 0 && pipeline.retired) pipeline.dispose();
-  }
+  letGo(active.global);
+  letGo(active.route);
+}
+
+function letGo(pipeline: Pipeline | undefined): void {
+  if (pipeline !== undefined && --pipeline.users === 0 && pipeline.retired) pipeline.dispose();
 }

@@ -266,6 +266,8 @@ describe('custom-auth with a function of the function directory', () => {
     await put('unnamed', { 'custom-auth': config });
     assert.equal((await get('/unnamed/a', { who: 'plain', 'X-Tenant': 'forged' })).status, 200);
     assert.equal(upstream.requests.at(-1)?.headers['x-tenant'], undefined);
+    assert.equal((await get('/unnamed/a', { who: 'nobody' })).status, 401);
+    assert.match(gateway.output(), /request refused reason=custom-auth.unknown_consumer .*\\"nobody\\"/);
     // A consumer that is gone lets nobody in by a kept verdict.
     await gateway.admin('DELETE', '/consumers/jack');
     assert.equal((await get('/identity/a', { who: 'jack' })).status, 401);

@@ -168,6 +168,35 @@ test('fields that run into each other make different keys', () => {
   assert.equal(new Set(pairs).size, pairs.length);
 });
 
+test('an answer that comes when its attempt is long given up is no verdict of the next attempt', () => {
+  const clock = { now: 1000 };
+  const table = new VerdictTable(createVerdictTable(small), 1, () => clock.now);
+  const digest = Int32Array.of(1, 2, 3, 4, 5, 6, 7, 8);
+  assert.equal(table.claim(digest, 2000), 'claimed');
+  const first = table.flight;
+  clock.now = 2000;
+  assert.equal(table.claim(digest, 3000), 'claimed');
+  assert.equal(table.settle(digest, first, 9000, 'late'), false);
+  table.end(digest, first, true);
+  assert.equal(table.peek(digest), 'pending');
+  assert.equal(table.settle(digest, table.flight, 9000, 'in time'), true);
+  assert.deepEqual([table.peek(digest), table.text], ['hit', 'in time']);
+});
+
+test('a place in the ring that is reached again, after all positions, is another’s', () => {
+  const memory = createVerdictTable(small);
+  const table = new VerdictTable(memory, 1, () => 1000);
+  const [one, other] = [Int32Array.of(1, 1, 1, 1, 1, 1, 1, 1), Int32Array.of(2, 2, 2, 2, 2, 2, 2, 2)];
+  for (const digest of [one, other]) {
+    // The third word of the head is the ring's position: back to where it was, as after 2³² units.
+    new Int32Array(memory)[2] = 0;
+    table.claim(digest, 2000);
+    table.settle(digest, table.flight, 2000, `verdict ${String(digest[0])}`);
+  }
+  assert.equal(table.peek(one), 'none');
+  assert.deepEqual([table.peek(other), table.text], ['hit', 'verdict 2']);
+});
+
 test('ten thousand verdicts fit into the default size, which is less than ten megabytes', async () => {
   const memory = createVerdictMemory(8 * 1_048_576);
   assert.ok(memory.byteLength <= 10_000_000, String(memory.byteLength));

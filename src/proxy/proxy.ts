@@ -261,16 +261,14 @@ class RunningExchange implements ExchangeListener {
     exchange.pipeline = acquire(ready.active);
     const { global } = ready.active;
     if (global === undefined) this.#rewrite();
-    else
-      this.#run(global.access, RunningExchange.#next.rewrite);
+    else this.#run(global.access, RunningExchange.#next.rewrite);
   }
 
   #rewrite(): void {
     const route = this.#exchange.pipeline?.route;
     if (route === undefined) this.#beforeProxy();
     else if (route.rewrite.length === 0) this.#access();
-    else
-      this.#run(route.rewrite, RunningExchange.#next.access);
+    else this.#run(route.rewrite, RunningExchange.#next.access);
   }
 
   #access(): void {
@@ -301,15 +299,13 @@ class RunningExchange implements ExchangeListener {
   #afterRewrite(): void {
     const route = this.#exchange.pipeline?.route;
     if (route === undefined || route.access.length === 0) this.#beforeProxy();
-    else
-      this.#run(route.access, RunningExchange.#next.beforeProxy);
+    else this.#run(route.access, RunningExchange.#next.beforeProxy);
   }
 
   #beforeProxy(): void {
     const route = this.#exchange.pipeline?.route;
     if (route === undefined || route.beforeProxy.length === 0) this.#proxy();
-    else
-      this.#run(route.beforeProxy, RunningExchange.#next.proxy);
+    else this.#run(route.beforeProxy, RunningExchange.#next.proxy);
   }
 
   #proxy(): void {

@@ -19,6 +19,8 @@ describe('the Java runner', { skip: skipUnless('javac'), timeout: 300_000 }, () 
     await route('stop', 'ext-plugin-pre-req', 'stop');
     await route('rewrite', 'ext-plugin-post-req', 'rewrite');
     await route('response', 'ext-plugin-post-resp', '');
+    const judges = { 'ext-plugin-post-resp': conf('StatusFilter', '') };
+    await putRoute(gateway, 'status', upstream.node, judges);
 
     const stopped = await request(gateway, '/stop?a=1', { 'X-A': '2' }, { method: 'PUT', body: 'body' });
     assert.equal(stopped.status, 201, stopped.body);
@@ -33,7 +35,11 @@ describe('the Java runner', { skip: skipUnless('javac'), timeout: 300_000 }, () 
 
     const changed = await request(gateway, '/response');
     assert.equal(changed.status, 203);
-    // X-Status is not looked at: this version of the runner reads another number there (to be found out).
     assert.equal(changed.body, 'GET /RESPONSE\n');
+
+    // The runner reads status and headers as they were sent, where it reads them before another frame (docs/runners.md).
+    const status = await request(gateway, '/status');
+    assert.equal(status.headers['x-status'], '200');
+    assert.equal(status.headers['x-type'], 'text/plain');
   });
 });

@@ -1,21 +1,25 @@
 /**
- * Apache's Java plugin runner (org.apache.apisix:apisix-runner-starter 0.4.0, fetched by Maven) with the plugin of
+ * Apache's Java plugin runner (org.apache.apisix:apisix-runner-starter 0.4.0, fetched by Maven) with the plugins of
  * `test/runners/java`, compiled once and kept under node_modules/.cache.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
 const version = '0.4.0';
 const starter = `apisix-runner-starter-${version}.jar`;
-const source = path.join(import.meta.dirname, 'java/org/apache/apisix/plugin/runner/filter/GatewayFilter.java');
+const source = path.join(import.meta.dirname, 'java/org/apache/apisix/plugin/runner/filter');
 const stepLimitMs = 120_000;
 
 /** Program and arguments that start it. Throws where it cannot be fetched or compiled. */
 export function javaRunner(): string[] {
   const cache = path.resolve('node_modules/.cache/runners');
-  const directory = path.join(cache, `java-${version}`);
-  if (!existsSync(directory)) build(cache, directory);
+  const files = readdirSync(source).map((file) => path.join(source, file));
+  const digest = createHash('sha256');
+  for (const file of files) digest.update(readFileSync(file));
+  const directory = path.join(cache, `java-${version}-${digest.digest('hex').slice(0, 16)}`);
+  if (!existsSync(directory)) build(cache, directory, files);
   return [
     'java',
     '-XX:TieredStopAtLevel=1',
@@ -27,7 +31,7 @@ export function javaRunner(): string[] {
   ];
 }
 
-function build(cache: string, directory: string): void {
+function build(cache: string, directory: string, files: readonly string[]): void {
   mkdirSync(cache, { recursive: true });
   const fresh = `${directory}.${String(process.pid)}`;
   mkdirSync(fresh, { recursive: true });
@@ -42,7 +46,7 @@ function build(cache: string, directory: string): void {
   const libraries = path.join(fresh, 'BOOT-INF/lib');
   const classPath = readdirSync(libraries).map((jar) => path.join(libraries, jar));
   // Lombok is among the libraries, and would process annotations.
-  run('javac', ['-proc:none', '-d', path.join(fresh, 'classes'), '-cp', classPath.join(path.delimiter), source]);
+  run('javac', ['-proc:none', '-d', path.join(fresh, 'classes'), '-cp', classPath.join(path.delimiter), ...files]);
   rmSync(path.join(fresh, 'BOOT-INF'), { recursive: true });
   renameSync(fresh, directory);
 }

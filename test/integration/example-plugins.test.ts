@@ -5,6 +5,7 @@ import { join, resolve } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put, putRoute, refusalOf } from '../resources.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
 const folder = resolve(import.meta.dirname, '../../examples/plugins');
@@ -34,20 +35,8 @@ describe('the example plugins', () => {
     await upstream[Symbol.asyncDispose]();
   });
 
-  const put = async (path: string, body: object): Promise<void> => {
-    const { status, body: answer } = await gateway.admin('PUT', path, body);
-    assert.ok(status < 300, JSON.stringify(answer));
-  };
-  const route = (id: string, plugins: object): Promise<void> =>
-    put(`/routes/${id}`, { uri: `/${id}`, plugins, upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } } });
-  const refused = async (plugin: string, config: object): Promise<string> => {
-    const { status, body } = await gateway.admin('PUT', '/routes/refused', {
-      uri: '/refused',
-      plugins: { [plugin]: config },
-    });
-    assert.equal(status, 400, JSON.stringify(body));
-    return String(body['error_msg']);
-  };
+  const route = (id: string, plugins: object): Promise<void> => putRoute(gateway, upstream, id, plugins);
+  const refused = (plugin: string, config: object): Promise<string> => refusalOf(gateway, { [plugin]: config });
 
   it('all load, are at most 80 lines long and stand in the docs', async () => {
     const answer = await fetch(`http://127.0.0.1:${gateway.ports.control}/v1/plugins/files`);
@@ -134,10 +123,10 @@ describe('the example plugins', () => {
   });
 
   it('daily-quota counts each consumer over all workers, and public-api shows what is used', async () => {
-    await put('/consumers/jack', { username: 'jack', plugins: { 'key-auth': { key: 'jacks' } } });
-    await put('/consumers/rose', { username: 'rose', plugins: { 'key-auth': { key: 'roses' } } });
+    await put(gateway, '/consumers/jack', { username: 'jack', plugins: { 'key-auth': { key: 'jacks' } } });
+    await put(gateway, '/consumers/rose', { username: 'rose', plugins: { 'key-auth': { key: 'roses' } } });
     await route('quota', { 'key-auth': {}, 'daily-quota': { requests: 3 } });
-    await put('/routes/usage', {
+    await put(gateway, '/routes/usage', {
       uri: '/usage',
       plugins: { 'key-auth': {}, 'public-api': { uri: '/apisix/plugin/daily-quota/usage' } },
     });

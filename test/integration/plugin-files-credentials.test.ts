@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put, reloadPlugins } from '../resources.ts';
 
 /** Finds a consumer by `key`, an expression of the token that it carries or shows. */
 const badge = (key: string): string => `
@@ -34,18 +35,13 @@ describe('a plugin file that authenticates', () => {
       settings: { plugin_dirs: ['plugins'] },
       files: { 'plugins/badge.ts': exact },
     });
-    const { status } = await gateway.admin('PUT', '/routes/1', { uri: '/', plugins: { badge: {} } });
-    assert.equal(status, 201);
+    await put(gateway, '/routes/1', { uri: '/', plugins: { badge: {} } });
   });
   after(() => first[Symbol.asyncDispose]());
 
   const save = async (text: string): Promise<void> => {
     await writeFile(join(gateway.directory, 'plugins/badge.ts'), text);
-    const { status } = await fetch(`${gateway.adminUrl}/plugins/reload`, {
-      method: 'PUT',
-      headers: { 'X-API-KEY': gateway.adminKey },
-    });
-    assert.equal(status, 200);
+    await reloadPlugins(gateway);
   };
   const carry = async (username: string, token: string): Promise<string> => {
     const consumer = { username, plugins: { badge: { token } } };

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { putRoute } from '../resources.ts';
 import { until } from '../until.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
@@ -51,15 +52,8 @@ describe('plugin files that fail', () => {
       files,
     });
     const names = Object.keys(files).map((file) => file.slice('plugins/'.length, -'.ts'.length));
-    for (const name of [...names, 'none']) {
-      const plugins = name === 'none' ? {} : { [name]: {} };
-      const { status } = await gateway.admin('PUT', `/routes/${name}`, {
-        uri: `/${name}`,
-        plugins,
-        upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
-      });
-      assert.ok(status < 300);
-    }
+    for (const name of names) await putRoute(gateway, upstream, name, { [name]: {} });
+    await putRoute(gateway, upstream, 'none', {});
   });
   after(async () => {
     await gateway?.[Symbol.asyncDispose]();
@@ -114,11 +108,8 @@ describe('plugin files that fail', () => {
     await until(() => ticks('interval') > 2);
     assert.equal((await gateway?.admin('DELETE', '/routes/interval'))?.status, 200);
     const before = ticks('interval');
-    await gateway?.admin('PUT', '/routes/other', {
-      uri: '/other',
-      plugins: { interval: {} },
-      upstream: { type: 'roundrobin', nodes: { [upstream?.node ?? '']: 1 } },
-    });
+    assert.ok(gateway && upstream);
+    await putRoute(gateway, upstream, 'other', { interval: {} });
     await get('/other');
     await until(() => ticks('other') > 10);
     // One may have been under way.

@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { putRoute, refusalOf } from '../resources.ts';
 import { until } from '../until.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
@@ -13,12 +14,10 @@ const post = 'serverless-post-function';
 it('where the settings do not allow code in configurations, it is refused with the setting’s name', async () => {
   await using gateway = await startGateway({ settings: { plugin_attr: { [pre]: { code_in_config: true } } } });
   for (const plugin of [pre, post]) {
-    const { status, body } = await gateway.admin('PUT', '/routes/1', {
-      uri: '/*',
-      plugins: { [plugin]: { functions: ['() => {}'] } },
-    });
-    assert.equal(status, 400);
-    assert.match(String(body['error_msg']), /gatewright\.code_in_config: true in the settings allows it/);
+    assert.match(
+      await refusalOf(gateway, { [plugin]: { functions: ['() => {}'] } }),
+      /gatewright\.code_in_config: true in the settings allows it/,
+    );
   }
 });
 
@@ -40,16 +39,7 @@ describe('with gatewright.code_in_config', () => {
     await upstream[Symbol.asyncDispose]();
   });
 
-  const write = (id: string, plugins: object) =>
-    gateway.admin('PUT', `/routes/${id}`, {
-      uri: `/${id}`,
-      plugins,
-      upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
-    });
-  const route = async (id: string, plugins: object): Promise<void> => {
-    const { status, body } = await write(id, plugins);
-    assert.ok(status < 300, JSON.stringify(body));
-  };
+  const route = (id: string, plugins: object): Promise<void> => putRoute(gateway, upstream, id, plugins);
 
   it('the functions of each phase do their part', async () => {
     const phases: readonly (readonly [string, string])[] = [
@@ -99,16 +89,12 @@ describe('with gatewright.code_in_config', () => {
   });
 
   it('what cannot run is refused when it is written: syntax with its line, and Lua', async () => {
-    const refusal = async (source: string): Promise<string> => {
-      const { status, body } = await write('refused', { [pre]: { functions: ['() => {}', source] } });
-      assert.equal(status, 400);
-      return String(body['error_msg']);
-    };
+    const refusal = (source: string): Promise<string> =>
+      refusalOf(gateway, { [pre]: { functions: ['() => {}', source] } });
     assert.match(await refusal('(conf, exchange) => {\n  return {;\n}'), /functions\[1\], line 2: Unexpected token/);
     assert.match(await refusal('return function(conf, ctx)\n  return 403\nend'), /functions\[1\]: is Lua/);
     assert.match(await refusal('for (;;);'), /did not end within 1000 ms/);
-    const { status } = await write('refused', { [pre]: { phase: 'content', functions: ['() => {}'] } });
-    assert.equal(status, 400);
+    assert.match(await refusalOf(gateway, { [pre]: { phase: 'content', functions: ['() => {}'] } }), /"phase"/);
   });
 
   it('one that loops without end: its request ends, the other worker goes on, the log names it', async () => {

@@ -13,6 +13,7 @@ import { PluginFiles } from '../../src/plugin-files/plugin-files.ts';
 import { readSettings } from '../../src/settings/read-settings.ts';
 import { startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put, reloadPlugins } from '../resources.ts';
 import { distrust } from '../wire/gateway.ts';
 import { createSnapshot } from '../wire/snapshot.ts';
 import { heldBytes } from './garbage.ts';
@@ -104,16 +105,12 @@ test(`a whole gateway takes no more memory after ${files * saves} reloads`, { ti
       ...Object.fromEntries(names.map((name) => [`plugins/${name}.ts`, source(name, 0, numbers)])),
     },
   });
-  for (const [name, route] of routes) assert.equal((await gateway.admin('PUT', `/routes/${name}`, route)).status, 201);
+  for (const [name, route] of routes) await put(gateway, `/routes/${name}`, route);
   const directory = join(gateway.directory, 'plugins');
   const residentAfter = async (from: number, to: number): Promise<number> => {
     for (let version = from; version < to; version++) {
       write(directory, version, numbers);
-      const reloaded = await fetch(`${gateway.adminUrl}/plugins/reload`, {
-        method: 'PUT',
-        headers: { 'X-API-KEY': gateway.adminKey },
-      });
-      assert.equal(await reloaded.text(), 'done');
+      await reloadPlugins(gateway);
       const answers = await Promise.all(names.map((name) => request(gateway, `/${name}`)));
       assert.deepEqual([...new Set(answers.map(({ body }) => body))], [`version ${version}`]);
     }

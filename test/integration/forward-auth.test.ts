@@ -212,9 +212,9 @@ describe('forward-auth', () => {
     assert.deepEqual([await asks('a'), await asks('a'), await asks('b')], [1, 0, 1]);
   });
 
-  it('keeps no failure, no redirection with cookies, and nothing that is not to be stored', async () => {
+  it('keeps no failure, no redirection, no cookie, and nothing that is not to be stored', async () => {
     const path = await route({ request_headers: ['Authorization'], cache: { ttl: 60 } });
-    for (const authorization of ['broken', 'login', 'no-store']) {
+    for (const authorization of ['broken', 'login', 'move', 'session', 'no-store']) {
       const before = await timesAsked(path);
       await get(path, { Authorization: authorization });
       await get(path, { Authorization: authorization });

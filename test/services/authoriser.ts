@@ -4,7 +4,8 @@
  *
  *   good     200, and X-User-ID            login    302 to /login, with two cookies
  *   consumer 200, names the consumer jack  broken   500        hang   no answer
- *   no-store 200, not to be kept           else     403, X-Forward-Auth: Fail
+ *   no-store 200, not to be kept           session  403, with a cookie
+ *   move     302 to /moved, no cookie      else     403, X-Forward-Auth: Fail
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -75,6 +76,12 @@ function serve(): void {
           break;
         case 'login':
           response.writeHead(302, { Location: '/login', 'Set-Cookie': ['a=1', 'b=2'] }).end('to the login');
+          break;
+        case 'move':
+          response.writeHead(302, { Location: '/moved' }).end();
+          break;
+        case 'session':
+          response.writeHead(403, { 'Set-Cookie': 'session=1' }).end('not yet');
           break;
         case 'broken':
           response.writeHead(500).end('out of order');

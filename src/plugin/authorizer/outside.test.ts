@@ -15,5 +15,5 @@ test('an answer says how long it may be kept, or that it may not (RFC 9111 §5.2
     ['max-age=60,no-store', 0],
     ['s-maxage=9', undefined],
   ] as const)
-    assert.equal(freshnessOf(cacheControl), ms, cacheControl);
+    assert.equal(freshnessOf(cacheControl), ms, String(cacheControl));
 });

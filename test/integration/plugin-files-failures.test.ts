@@ -114,7 +114,7 @@ describe('plugin files that fail', () => {
     await until(() => ticks('other') > 10);
     // One may have been under way.
     assert.ok(ticks('interval') <= before + 1);
-    await gateway?.admin('DELETE', '/routes/other');
+    await gateway.admin('DELETE', '/routes/other');
   });
 
   it('one that loops without end: its worker is replaced, and the log names it', { timeout: 40_000 }, async () => {

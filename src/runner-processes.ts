@@ -44,6 +44,9 @@ export async function openRunners(
           sockets,
           environment: listedEnvironment([...commonVariables, ...settings.envs], process.env),
           log,
+          onLine: (name, line) => {
+            questions.printed(name, line);
+          },
           onMove: (name, path) => {
             questions.moved(name, path);
             return onMove(name, path);

@@ -10,6 +10,7 @@ import { RunnerError } from '../plugin/runners/runners.ts';
 import type { RunnerSettings, RunnersSettings } from '../settings/settings.ts';
 import { createConf, RunnerClient } from './client.ts';
 import { RunnerProcess } from './process.ts';
+import { unknownPlugin } from './skipping.ts';
 import type { SocketDirectory } from './socket-directory.ts';
 
 export interface SupervisorOptions {
@@ -18,6 +19,8 @@ export interface SupervisorOptions {
   /** What a runner gets beside the two variables of the protocol. */
   readonly environment: Readonly<Record<string, string>>;
   readonly log: Logger;
+  /** What a runner prints; it is in the log already. */
+  readonly onLine: (name: string, line: string) => void;
   /** The workers are to use that socket; resolves when none has a call with the former process. */
   readonly onMove: (name: string, socket: string | undefined) => Promise<void>;
 }
@@ -190,7 +193,9 @@ class Supervised {
         APISIX_CONF_EXPIRE_TIME: String(Math.max(1, Math.round(settings.confExpireMs / 1000))),
       },
       onLine: (line) => {
-        log.warn('runner', { runner: this.name, line });
+        // Our own question (ask.ts) is no news.
+        if (!line.includes(unknownPlugin)) log.warn('runner', { runner: this.name, line });
+        this.#options.onLine(this.name, line);
       },
     }).then((started) => {
       sockets.note(socket, started.pid);

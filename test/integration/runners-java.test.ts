@@ -14,13 +14,12 @@ describe('the Java runner', { skip: skipUnless('javac'), timeout: 300_000 }, () 
     await using gateway = await startGateway({
       settings: { 'ext-plugin': { cmd: javaRunner(), start_timeout: '15s' }, nginx_config: { worker_processes: 1 } },
     });
-    const route = (id: string, plugin: string, value: string): Promise<void> =>
-      putRoute(gateway, id, upstream.node, { [plugin]: conf('GatewayFilter', value) });
+    const route = (id: string, plugin: string, value: string, name = 'GatewayFilter'): Promise<void> =>
+      putRoute(gateway, id, upstream.node, { [plugin]: conf(name, value) });
     await route('stop', 'ext-plugin-pre-req', 'stop');
     await route('rewrite', 'ext-plugin-post-req', 'rewrite');
     await route('response', 'ext-plugin-post-resp', '');
-    const judges = { 'ext-plugin-post-resp': conf('StatusFilter', '') };
-    await putRoute(gateway, 'status', upstream.node, judges);
+    await route('status', 'ext-plugin-post-resp', '', 'StatusFilter');
 
     const stopped = await request(gateway, '/stop?a=1', { 'X-A': '2' }, { method: 'PUT', body: 'body' });
     assert.equal(stopped.status, 201, stopped.body);
@@ -36,6 +35,8 @@ describe('the Java runner', { skip: skipUnless('javac'), timeout: 300_000 }, () 
     const changed = await request(gateway, '/response');
     assert.equal(changed.status, 203);
     assert.equal(changed.body, 'GET /RESPONSE\n');
+
+    await assert.rejects(route('unknown', 'ext-plugin-pre-req', '', 'NoFilter'), /does not know the plugin NoFilter/);
 
     // The runner reads status and headers as they were sent, where it reads them before another frame (docs/runners.md).
     const status = await request(gateway, '/status');

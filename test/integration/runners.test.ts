@@ -116,6 +116,28 @@ describe('a runner that the gateway starts (ext-plugin.cmd)', { skip, timeout: 3
     assert.equal(response.headers['content-length'], '13');
   });
 
+  it('refuses a plugin that the runner would skip, or whose value it cannot read, each time it is written', async () => {
+    const put = (plugins: object) =>
+      gateway.admin('PUT', '/routes/skipped', {
+        uri: '/skipped',
+        plugins,
+        upstream: { nodes: { [upstream.node]: 1 } },
+      });
+    for (let i = 0; i < 2; i++) {
+      const { conf: items } = conf('say', { body: 'x' });
+      const unknown = await put({ 'ext-plugin-pre-req': { conf: [...items, { name: 'säy', value: '' }] } });
+      assert.equal(unknown.status, 400, JSON.stringify(unknown.body));
+      assert.match(String(unknown.body['error_msg']), /"conf".*item 2.*does not know the plugin säy/);
+      const unreadable = await put({ 'ext-plugin-pre-req': conf('say', '{') });
+      assert.equal(unreadable.status, 400, JSON.stringify(unreadable.body));
+    }
+    assert.equal((await put({ 'ext-plugin-pre-req': conf('say', { body: 'x' }) })).status, 201);
+  });
+
+  it('warns that the runner skips what it does not know', () => {
+    assert.match(gateway.output(), /the runner skips plugins that it does not know.*runner=default/);
+  });
+
   it('writes what the runner prints to the error log, with its name', async () => {
     await until(() => /runner.*runner=default.*listening to/.test(gateway.output()));
   });

@@ -203,8 +203,7 @@ describe('frames that no runner may send', () => {
     for (let round = 0; round < 30_000; round++) {
       const sample = Buffer.from(random.pick(samples));
       const hits = 1 + random.int(4);
-      for (let i = 0; i < hits && sample.length > 0; i++)
-        sample[random.int(sample.length)] = random.int(256);
+      for (let i = 0; i < hits && sample.length > 0; i++) sample[random.int(sample.length)] = random.int(256);
       const cut = random.int(5) === 0 ? sample.subarray(0, random.int(sample.length)) : sample;
       for (const read of decode.values()) {
         try {

@@ -55,6 +55,7 @@ describe('a runner that is reloaded', { timeout: 60_000 }, () => {
       },
       environment: { PATH: process.env['PATH'] ?? '' },
       log: createLogger({ level: 'info', write: (line) => (log += line) }),
+      onLine: () => undefined,
       onMove: (_, socket) => {
         moves.push(socket);
         return drained;

@@ -69,14 +69,16 @@ function refused(step: Step, reply: Reply, observer: StepObserver | undefined): 
 }
 
 function failed(step: Step, error: unknown, observer: StepObserver | undefined, log: FailureLog): Reply {
-  log.pluginFailed(step.plugin.name, step.phase, error);
   const failure =
     error instanceof GatewayError ? error : new GatewayError('PLUGIN_FAILED', step.plugin.name, { cause: error });
+  // What is wrong with the request (its body is too large, or no JSON) is no failure of the plugin that read it.
+  const ofClient = failure.source === 'client';
+  if (!ofClient) log.pluginFailed(step.plugin.name, step.phase, error);
   const reply: Reply = {
     status: failure.status,
     body: { error_msg: failure.publicMessage },
     reason: `${step.plugin.name}.failed`,
-    detail: failure.code,
+    detail: ofClient ? failure.message : failure.code,
   };
   observer?.onStep(step, 'failed', reply);
   return reply;

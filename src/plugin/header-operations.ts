@@ -50,6 +50,17 @@ export function compileHeaderOperations(config: HeaderOperationsConfig | Values)
   };
 }
 
+/**
+ * A header that stands whole in a configuration, at `field` → its value, ready to be set. Throws ConfigError that does not repeat the
+ * value: it may be a secret.
+ */
+export function headerLiteral(field: string, name: string, value: string | number): string {
+  const text = String(value);
+  if (!token.test(name)) throw new ConfigError(`${field}: ${JSON.stringify(name)} is no header name`);
+  if (text.search(control) !== -1) throw new ConfigError(`${field}: the value of ${name} holds a control character`);
+  return Buffer.from(text, 'utf8').toString('latin1');
+}
+
 /** Text → a field value (Latin-1 bytes, RFC 9110 §5.5): controls are percent-encoded, other text goes as UTF-8. */
 export function fieldText(text: string): string {
   if (/^[\t -~]*$/.test(text)) return text;

@@ -5,6 +5,7 @@
  */
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { compileRegex } from '../../expression/regex.ts';
+import { headerLiteral } from '../../plugin/header-operations.ts';
 import { definePlugin } from '../../plugin/plugin.ts';
 
 interface Config {
@@ -133,9 +134,12 @@ export const cors = definePlugin<Config, State>({
             ? undefined
             : compileOrigins(config.timing_allow_origins),
       varies: list !== '*' || config.allow_origins_by_regex !== undefined,
-      methods: methods === '**' ? 'GET,POST,PUT,DELETE,PATCH,HEAD,OPTIONS,CONNECT,TRACE' : methods,
-      headers: headers === '**' ? undefined : headers,
-      exposed,
+      methods:
+        methods === '**'
+          ? 'GET,POST,PUT,DELETE,PATCH,HEAD,OPTIONS,CONNECT,TRACE'
+          : headerLiteral('allow_methods', 'Access-Control-Allow-Methods', methods),
+      headers: headers === '**' ? undefined : headerLiteral('allow_headers', 'Access-Control-Allow-Headers', headers),
+      exposed: headerLiteral('expose_headers', 'Access-Control-Expose-Headers', exposed),
       maxAge: String(config.max_age),
       credentials: config.allow_credential,
     };

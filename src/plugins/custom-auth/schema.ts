@@ -1,6 +1,7 @@
 /** custom-auth's configuration: the fields of the cloud gateway's plugin as they are there, and where the function lives. */
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { checkReference } from '../../plugin/functions.ts';
+import { headerLiteral } from '../../plugin/header-operations.ts';
 import { httpClientSchema } from '../../plugin/http-client/index.ts';
 import type { JsonSchema } from '../../resources/resource.ts';
 
@@ -192,6 +193,8 @@ export function checkConfig(config: Config): void {
     if (owners.length > 0 && !owners.some(([type]) => type === where.type))
       throw new ConfigError(`function.${field}: is not for type ${where.type}`);
   }
+  if (where.type === 'http')
+    for (const [header, value] of Object.entries(where.headers ?? {})) headerLiteral('function.headers', header, value);
   // A URL says what it runs.
   if (where.type === 'http') return;
   // Lambda knows no namespaces.

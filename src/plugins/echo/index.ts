@@ -2,6 +2,7 @@
  * echo: puts text before and after a response's body, or in its place, and sets response headers. Runs in `header_filter` and
  * `body_filter`. An example of a plugin, as in APISIX, and useful to see that a route is reached.
  */
+import { headerLiteral } from '../../plugin/header-operations.ts';
 import { definePlugin } from '../../plugin/plugin.ts';
 
 interface Config {
@@ -47,7 +48,7 @@ export const echo = definePlugin<Config, State>({
       before: Buffer.from(before),
       body: body === undefined ? undefined : Buffer.from(body),
       after: Buffer.from(after),
-      headers: Object.entries(headers),
+      headers: Object.entries(headers).map(([name, value]) => [name, headerLiteral('headers', name, value)]),
       begun: `echo:${scope}`,
     };
   },

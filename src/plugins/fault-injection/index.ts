@@ -5,6 +5,7 @@
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { compileExpression } from '../../expression/expression.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
+import { fieldText, headerLiteral } from '../../plugin/header-operations.ts';
 import { definePlugin, type Reply } from '../../plugin/plugin.ts';
 import { compileTextTemplate, type Template } from '../../plugin/substitution.ts';
 import { compileVariable } from '../../plugin/variables.ts';
@@ -115,7 +116,7 @@ function compileReply({
   const text = body === undefined ? undefined : compileTextTemplate(body);
   const fields = Object.entries(headers ?? {}).map(([name, value]): [string, Template] => [
     name,
-    compileTextTemplate(String(value)),
+    compileTextTemplate(headerLiteral('abort.headers', name, value)),
   ]);
   const reason = 'fault-injection.aborted';
   return (exchange) => ({
@@ -123,7 +124,7 @@ function compileReply({
     reason,
     ...(fields.length === 0
       ? {}
-      : { headers: Object.fromEntries(fields.map(([name, fill]) => [name, fill(exchange)])) }),
+      : { headers: Object.fromEntries(fields.map(([name, fill]) => [name, fieldText(fill(exchange))])) }),
     ...(text === undefined ? {} : { body: text(exchange) }),
   });
 }

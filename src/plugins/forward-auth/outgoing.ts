@@ -4,6 +4,7 @@
  */
 import { ConfigError } from '../../errors/gateway-error.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
+import { headerLiteral } from '../../plugin/header-operations.ts';
 import { encodePath } from '../../plugin/uri.ts';
 import { compileVariable } from '../../plugin/variables.ts';
 
@@ -31,7 +32,10 @@ export function compileHeaders(
   withBody: boolean,
 ): OutgoingHeaders {
   for (const name of requestHeaders) checkName('request_headers', name);
-  for (const name of Object.keys(extraHeaders)) checkName('extra_headers', name);
+  for (const [name, value] of Object.entries(extraHeaders)) {
+    checkName('extra_headers', name);
+    headerLiteral('extra_headers', name, value);
+  }
   const forwarded = [
     ...new Set([...requestHeaders.map(lower), ...(withBody ? ['content-type', 'content-encoding'] : [])]),
   ];

@@ -4,6 +4,7 @@
  * Reads bodies in `access` and `body_filter` where they are wanted, writes in `log`; what waits is sent before the gateway ends.
  */
 import { ConfigError } from '../../errors/gateway-error.ts';
+import { headerLiteral } from '../../plugin/header-operations.ts';
 import { Batch } from '../../plugin/logging/batch.ts';
 import { logEntryProperties, type LogEntryConfig } from '../../plugin/logging/log-entry.ts';
 import {
@@ -78,6 +79,7 @@ export const httpLogger = definePlugin<Config, State>({
   compile(config, deps) {
     const { entries, key } = compileLogger('http-logger', config, deps);
     const url = parseUrl(config.uri);
+    headerLiteral('auth_header', 'Authorization', config.auth_header);
     return {
       entries,
       open: () => deps.shared.acquire(key, () => openBatch(config, url, deps)),

@@ -9,6 +9,7 @@
 import { isUtf8 } from 'node:buffer';
 import { createDecipheriv } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
+import { headerLiteral } from '../../plugin/header-operations.ts';
 import { foldedNames, removeSpellings } from '../../plugin/identity-headers.ts';
 import { definePlugin, type CredentialIndex, type Reply } from '../../plugin/plugin.ts';
 import { isUnresolvedReference } from '../../plugin/secret-reference.ts';
@@ -92,6 +93,7 @@ export const jweDecrypt = definePlugin<Config, State, CredentialConfig, Credenti
   apis: [encryptApi],
 
   compile(config, { credentials }) {
+    headerLiteral('forward_header', config.forward_header, '');
     return {
       header: config.header.toLowerCase(),
       forwardHeader: config.forward_header,

@@ -5,6 +5,7 @@
  */
 import { ConfigError } from '../../errors/gateway-error.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
+import { headerLiteral } from '../../plugin/header-operations.ts';
 import { definePlugin, type Reply } from '../../plugin/plugin.ts';
 import { compileTextTemplate } from '../../plugin/substitution.ts';
 import { wait } from '../../plugin/wait.ts';
@@ -73,9 +74,12 @@ export const mocking = definePlugin<Config, State>({
       headers: {
         ...(config.with_mock_header ? { 'x-mock-by': 'Gatewright' } : {}),
         ...Object.fromEntries(
-          Object.entries(config.response_headers ?? {}).map(([name, value]) => [name, String(value)]),
+          Object.entries(config.response_headers ?? {}).map(([name, value]) => [
+            name,
+            headerLiteral('response_headers', name, value),
+          ]),
         ),
-        'Content-Type': type,
+        'Content-Type': headerLiteral('content_type', 'Content-Type', type),
       },
       body: compileBody(config, type),
     };

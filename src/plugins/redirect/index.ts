@@ -107,7 +107,7 @@ function answer(status: number, location: string) {
 }
 
 function compileLocation({ uri, regex_uri: pair }: Config): State['location'] {
-  if (uri !== undefined) return compileTextTemplate(uri);
+  if (uri !== undefined) return ownSite(uri, compileTextTemplate(uri));
   if (pair === undefined) return undefined;
   const [regex, template] = pair;
   let pattern: RegExp;
@@ -118,10 +118,16 @@ function compileLocation({ uri, regex_uri: pair }: Config): State['location'] {
     throw new ConfigError(`invalid regex_uri (${regex}, ${template}), err:${error.message}`, { cause: error });
   }
   const replacement = compileTextTemplate(template);
-  return (exchange) => {
+  return ownSite(template, (exchange) => {
     const match = pattern.exec(exchange.path);
     return match === null ? undefined : replaceMatch(exchange.path, match, replacement(exchange, match));
-  };
+  });
+}
+
+/** What a client sent does not make another site of a path: `//host` is one where the configuration begins with it, and nowhere else. */
+function ownSite(configured: string, location: NonNullable<State['location']>): NonNullable<State['location']> {
+  if (configured.startsWith('//')) return location;
+  return (exchange) => location(exchange)?.replace(/^\/{2,}/, '/');
 }
 
 function httpsLocation(state: State, exchange: Exchange): string {

@@ -173,7 +173,11 @@ test('a function that never answers is waited for as long as the call says', asy
 });
 
 test('a function that takes all memory is ended: heap and buffers', async (t) => {
-  const { write, get } = kit(t, { memoryBytes: 32 * 1_048_576 });
+  // On a busy machine memory takes longer to fill than a thread may be stuck.
+  const { write, get } = kit(t, { memoryBytes: 32 * 1_048_576, stallMs: 60_000 });
+  write('ns/limit.ts', `import v8 from 'node:v8'; export default () => v8.getHeapStatistics().heap_size_limit;`);
+  const limit = Number(await get('limit').call(event, 60_000));
+  assert.ok(limit >= 32 * 1_048_576 && limit <= 64 * 1_048_576, String(limit));
   write('ns/heap.ts', `const kept = []; export default () => { for (;;) kept.push({ kept: [1, 2, 3] }); };`);
   write(
     'ns/buffers.ts',

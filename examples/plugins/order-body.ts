@@ -29,13 +29,7 @@ export default definePlugin({
 
   async access({ max_items: maxItems, max_bytes: maxBytes }, exchange) {
     if (!withBody.has(exchange.method)) return undefined;
-    let order: unknown;
-    try {
-      order = JSON.parse(Buffer.from(await exchange.body(maxBytes)).toString()) as unknown;
-    } catch (error) {
-      if (error instanceof SyntaxError) return refuse('the body is no JSON');
-      throw error; // too large: the gateway answers 413
-    }
+    const order: unknown = await exchange.json(maxBytes); // too large: 413; no JSON: 400
     const problem = problemOf(order, maxItems);
     if (problem !== undefined) return refuse(problem);
     const { items } = order as { items: Item[] };
@@ -45,7 +39,7 @@ export default definePlugin({
   },
 });
 
-/** What was parsed is what is sent: upstream never reads a text that was judged otherwise, such as one key written twice. */
+/** What was parsed is what is sent: upstream never reads a text that was judged otherwise. */
 function send(exchange: Exchange, order: object): void {
   exchange.replaceBody(Buffer.from(JSON.stringify(order)));
   exchange.headers.set('Content-Type', 'application/json');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { ConfigError } from '../errors/gateway-error.ts';
 import { definePlugin, type PluginDeps } from '../plugin/index.ts';
-import { startPlugin, startServer } from './index.ts';
+import { startPlugin, startServer, TestExchange } from './index.ts';
 
 const stamp = definePlugin({
   name: 'stamp',
@@ -143,5 +143,15 @@ describe('startPlugin', () => {
     await using gateway = await startPlugin(ask, { url: `${service.url}/may` });
     assert.equal((await gateway.fetch('/')).status, 200);
     assert.equal(service.last.url, '/may');
+  });
+});
+
+describe('TestExchange', () => {
+  it('bounds a body, and reads it as JSON, as the gateway does', async () => {
+    const exchange = new TestExchange({ method: 'POST', body: '{"a":1}' });
+    assert.deepEqual(await exchange.json(7), { a: 1 });
+    await assert.rejects(exchange.json(6), { code: 'REQUEST_BODY_TOO_LARGE' });
+    await assert.rejects(exchange.body(6), { code: 'REQUEST_BODY_TOO_LARGE' });
+    await assert.rejects(new TestExchange({ body: '{"a":1,"a":2}' }).json(20), { code: 'REQUEST_MALFORMED' });
   });
 });

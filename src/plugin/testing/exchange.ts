@@ -13,6 +13,7 @@ import type {
   TlsConnection,
   UpstreamRequest,
 } from '../exchange.ts';
+import { GatewayError } from '../../errors/gateway-error.ts';
 import type { Json } from '../../resources/resource.ts';
 import { parseJsonBody } from '../json-body.ts';
 import { compileVariable } from '../variables.ts';
@@ -172,8 +173,8 @@ export class TestExchange implements Exchange {
   observeBody(observe: (piece: Uint8Array) => void): void {
     observe(this.#body);
   }
-  async json(): Promise<Json | undefined> {
-    return parseJsonBody(await this.body());
+  async json(maxBytes: number): Promise<Json | undefined> {
+    return parseJsonBody(await this.body(maxBytes));
   }
   forwarded(name: string): string | undefined {
     const values = this.headers.getAll(name);
@@ -187,7 +188,9 @@ export class TestExchange implements Exchange {
     this.#body = body;
   }
 
-  body(): Promise<Uint8Array> {
+  /** Without a bound: what the plugin left of it. */
+  body(maxBytes = Infinity): Promise<Uint8Array> {
+    if (this.#body.length > maxBytes) return Promise.reject(new GatewayError('REQUEST_BODY_TOO_LARGE'));
     return Promise.resolve(this.#body);
   }
 }

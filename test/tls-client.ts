@@ -5,12 +5,15 @@ import { RawClient, type RawResponse } from './wire/raw-client.ts';
 export interface TlsClient extends Disposable {
   readonly socket: TLSSocket;
   readonly raw: RawClient;
+  /** The first session that the server gives out. */
+  readonly session: Promise<Buffer>;
   get(host: string, target?: string): Promise<RawResponse>;
 }
 
 /** Accepts any server certificate. Rejects where the handshake fails; in TLS 1.3 a server may still end it after this resolved. */
 export async function connectTls(port: number, options: ConnectionOptions): Promise<TlsClient> {
   const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...options });
+  const session = new Promise<Buffer>((resolve) => socket.once('session', resolve));
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve).once('error', reject);
   });
@@ -18,6 +21,7 @@ export async function connectTls(port: number, options: ConnectionOptions): Prom
   return {
     socket,
     raw,
+    session,
     get: (host, target = '/') => {
       raw.write(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
       return raw.response();

@@ -172,12 +172,8 @@ describe('a session that may be resumed', () => {
   /** The session that the server gives out with a request. */
   const sessionOf = async (options: ConnectionOptions): Promise<Buffer> => {
     using connection = await connect(options);
-    const given =
-      options.maxVersion === 'TLSv1.2'
-        ? undefined
-        : new Promise<Buffer>((resolve) => connection.socket.once('session', resolve));
     assert.equal((await connection.get(options.servername ?? '')).status, 200);
-    return (await given) ?? connection.socket.getSession() ?? Buffer.alloc(0);
+    return await connection.session;
   };
 
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {

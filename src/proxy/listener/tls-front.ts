@@ -42,7 +42,7 @@ interface Subject {
   readonly host: string;
   /** Normalised. */
   readonly path: string;
-  readonly connection: ClientConnection;
+  readonly connection: Pick<ClientConnection, 'tls'>;
 }
 
 type ContextCallback = (error: Error | null, context?: SecureContext) => void;
@@ -122,7 +122,8 @@ export class TlsFront {
       for (const connection of connections) {
         if (!(connection.tls instanceof TlsPeer)) continue;
         const { serverName, demand } = connection.tls;
-        if (this.#itemOf(serverName)?.demand?.key !== demand?.key) connection.stop();
+        // A resumed session may have none; it meets nothing that is asked.
+        if (serverName === '' || this.#itemOf(serverName)?.demand?.key !== demand?.key) connection.stop();
       }
     });
   }

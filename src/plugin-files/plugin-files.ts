@@ -202,6 +202,11 @@ export class PluginFiles {
       this.#refuseName(file, name, outcome.replacesBuiltIn);
       const { registry, listed, log } = this.#options;
       const before = state.good;
+      if (before !== undefined && before.name !== name && isUsed(before.name, stored))
+        throw new Refusal({
+          message: `its name is ${name} now, and what is stored uses ${before.name}`,
+          position: undefined,
+        });
       if (listed !== undefined && !listed.includes(name)) {
         state.notEnabled = name;
         log.warn("plugin file is not used: the settings' plugins do not list it", { plugin: name, file });

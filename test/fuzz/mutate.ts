@@ -1,5 +1,5 @@
 /** Byte streams of HTTP/1.1 requests → others that are nearly that: what parsers disagree about. */
-import type { Random } from './random.ts';
+import type { Random } from '../../src/random.fixture.ts';
 
 const lines = [
   'Transfer-Encoding: chunked\r\n',

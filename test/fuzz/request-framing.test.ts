@@ -7,7 +7,8 @@ import { it } from 'node:test';
 import { loadRefused, loadValid } from '../vectors/load.ts';
 import { compareReadings } from './compare.ts';
 import { mutate } from './mutate.ts';
-import { createRandom, fuzzSettings } from './random.ts';
+import { createRandom } from '../../src/random.fixture.ts';
+import { fuzzSettings } from './random.ts';
 import { type Reader, startNodeReader, startOurReader } from './readings.ts';
 
 /** Streams under way at once. */

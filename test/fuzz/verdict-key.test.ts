@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { field, fields } from '../../src/plugin/verdict-cache/verdict-key.ts';
-import { createRandom, fuzzSettings } from './random.ts';
+import { createRandom } from '../../src/random.fixture.ts';
+import { fuzzSettings } from './random.ts';
 
 test('no two sequences of fields are the same text, whatever the values hold', (t) => {
   const { seed } = fuzzSettings(1);

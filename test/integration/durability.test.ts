@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { it } from 'node:test';
+import { createRandom } from '../../src/random.fixture.ts';
 import { freePorts, type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
 import { startUpstream } from '../upstream.ts';
@@ -17,7 +18,7 @@ type Acknowledged = Map<string, string | undefined>;
 it(`${rounds} times killed with SIGKILL while ${clients} clients write, it serves every acknowledged write afterwards`, async (t) => {
   const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
   t.diagnostic(`SEED=${seed}`);
-  const random = generator(seed);
+  const random = createRandom(seed);
   const directory = await mkdtemp(join(tmpdir(), 'gatewright-'));
   const ports = await freePorts();
   const acknowledged: Acknowledged = new Map();
@@ -31,8 +32,8 @@ it(`${rounds} times killed with SIGKILL while ${clients} clients write, it serve
       const before = writes;
       const work = Array.from({ length: clients }, async (_, client) => {
         for (let n = 0; ; n++) {
-          const id = `r${client}-${Math.floor(random() * 20)}`;
-          const gone = acknowledged.get(id) !== undefined && random() < 0.3;
+          const id = `r${client}-${random.int(20)}`;
+          const gone = acknowledged.get(id) !== undefined && random.unit() < 0.3;
           const uri = `/${id}/${round}-${n}`;
           try {
             const { status } = gone
@@ -53,7 +54,7 @@ it(`${rounds} times killed with SIGKILL while ${clients} clients write, it serve
           }
         }
       });
-      const target = before + 5 + Math.floor(random() * 60);
+      const target = before + 5 + random.int(60);
       while (writes < target) await new Promise(setImmediate);
       await gateway.stop('SIGKILL');
       await Promise.all(work);
@@ -84,15 +85,4 @@ async function assertServed(gateway: Gateway, acknowledged: Acknowledged, uncert
     assert.equal((body['value'] as { uri: string }).uri, uri);
     assert.equal((await request(gateway, uri)).status, 200, uri);
   }
-}
-
-/** Mulberry32: the same numbers for the same seed. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

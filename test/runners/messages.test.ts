@@ -13,7 +13,7 @@ import {
   encodeResponseVerdict,
   encodeToken,
 } from '../../runners/node/messages.ts';
-import { createRandom } from '../fuzz/random.ts';
+import { createRandom } from '../../src/random.fixture.ts';
 import { stop } from './runner-messages.ts';
 import { FrameReader } from '../../src/runners/wire/frame-reader.ts';
 import {

@@ -12,6 +12,7 @@ import { isUtf8 } from 'node:buffer';
 import { hash, timingSafeEqual } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { orAnonymous } from '../../plugin/anonymous-access.ts';
+import { anonymousConsumer, hideCredentials, realmSchema } from '../../plugin/auth-schema.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { HashVerifier, sameHash, type HashedSecret, type Verdict } from '../../plugin/hash-verifier.ts';
 import { compileLockout, lockoutSchema, type Lockout, type LockoutConfig } from '../../plugin/lockout.ts';
@@ -82,19 +83,10 @@ export const basicAuth = definePlugin<Config, State, CredentialConfig, Credentia
     type: 'object',
     title: 'work with route or service object',
     properties: {
-      hide_credentials: {
-        type: 'boolean',
-        default: false,
-        description: 'Remove the Authorization header before the request goes upstream.',
-      },
-      anonymous_consumer: {
-        type: 'string',
-        minLength: 1,
-        description: 'Consumer that stands in for a caller without valid credentials.',
-      },
+      hide_credentials: hideCredentials('the Authorization header'),
+      anonymous_consumer: anonymousConsumer('valid credentials'),
       realm: {
-        type: 'string',
-        pattern: '^[^"\\\\\\x00-\\x1f\\x7f]+$',
+        ...realmSchema,
         description:
           'Realm named in WWW-Authenticate of every refusal; without it, only of one for missing credentials.',
       },

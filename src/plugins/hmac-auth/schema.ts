@@ -1,4 +1,5 @@
 /** hmac-auth on a route or service: APISIX's fields first, then what is this gateway's own. */
+import { anonymousConsumer, hideCredentials, realm } from '../../plugin/auth-schema.ts';
 import type { JsonSchema } from '../../plugin/index.ts';
 
 export const algorithms = ['hmac-sha1', 'hmac-sha256', 'hmac-sha512'] as const;
@@ -37,22 +38,9 @@ export const schema: JsonSchema = {
       default: 67108864,
       description: 'Bytes of a body that is compared; a longer one is 413.',
     },
-    hide_credentials: {
-      type: 'boolean',
-      default: false,
-      description: 'Remove the Authorization header before the request goes upstream.',
-    },
-    anonymous_consumer: {
-      type: 'string',
-      minLength: 1,
-      description: 'Consumer that stands in for a caller without a valid signature.',
-    },
-    realm: {
-      type: 'string',
-      pattern: '^[^"\\\\\\x00-\\x1f\\x7f]+$',
-      default: 'hmac',
-      description: 'Realm named in WWW-Authenticate.',
-    },
+    hide_credentials: hideCredentials('the Authorization header'),
+    anonymous_consumer: anonymousConsumer('a valid signature'),
+    realm: realm('hmac'),
     replay_protection: {
       type: 'boolean',
       default: false,

@@ -6,6 +6,7 @@
 import { isIP } from 'node:net';
 import { compileAddressMatcher } from '../../address/cidr.ts';
 import { definePlugin, type Reply } from '../../plugin/plugin.ts';
+import { messageSchema } from '../../plugin/rejection.ts';
 
 interface Config {
   whitelist?: string[];
@@ -30,13 +31,7 @@ export const ipRestriction = definePlugin<Config, State>({
     properties: {
       whitelist: { ...addresses, description: 'Addresses and CIDR blocks that may pass; all others are refused.' },
       blacklist: { ...addresses, description: 'Addresses and CIDR blocks that are refused; all others may pass.' },
-      message: {
-        type: 'string',
-        minLength: 1,
-        maxLength: 1024,
-        default: 'Your IP address is not allowed',
-        description: 'Message of a refusal.',
-      },
+      message: messageSchema('Your IP address is not allowed'),
       response_code: {
         type: 'integer',
         minimum: 403,

@@ -151,21 +151,25 @@ test('an issuer that fails, hangs, redirects, answers garbage or too much: 503, 
   assert.equal((await unreachable.send(token({}))).reply?.status, 503);
 });
 
-test('an unknown key id asks the issuer again, but no forger makes it ask often', async () => {
-  await using issuer = await startIssuer();
-  let clock = 0;
+function keysOf({ url }: { readonly url: string }, ttlMs: number, now: () => number): IssuerKeys {
   const log = { error: () => undefined, warn: () => undefined, info: () => undefined };
-  const keys = new IssuerKeys({
-    jwksUri: `${issuer.url}/jwks`,
+  return new IssuerKeys({
+    jwksUri: `${url}/jwks`,
     discovery: undefined,
     algorithms: ['RS256'],
-    ttlMs: 300_000,
+    ttlMs,
     timeoutMs: 1000,
     tls: {},
     http: createHttpClients({ shared: new ResourcePool(), log }),
     log,
-    now: () => clock,
+    now,
   });
+}
+
+test('an unknown key id asks the issuer again, but no forger makes it ask often', async () => {
+  await using issuer = await startIssuer();
+  let clock = 0;
+  const keys = keysOf(issuer, 300_000, () => clock);
   assert.ok(await keys.find('one', 'RS256'));
   for (let i = 0; i < 100; i++) assert.equal(await keys.find(`forged ${String(i)}`, 'RS256'), undefined);
   assert.equal(issuer.count, 1);
@@ -180,18 +184,7 @@ test('an unknown key id asks the issuer again, but no forger makes it ask often'
 test('keys are renewed behind the requests, serve on while that fails, and not for ever', async () => {
   await using issuer = await startIssuer();
   let clock = 0;
-  const log = { error: () => undefined, warn: () => undefined, info: () => undefined };
-  const keys = new IssuerKeys({
-    jwksUri: `${issuer.url}/jwks`,
-    discovery: undefined,
-    algorithms: ['RS256'],
-    ttlMs: 1000,
-    timeoutMs: 1000,
-    tls: {},
-    http: createHttpClients({ shared: new ResourcePool(), log }),
-    log,
-    now: () => clock,
-  });
+  const keys = keysOf(issuer, 1000, () => clock);
   const first = await keys.find('one', 'RS256');
   assert.ok(first);
   issuer.answer = (response) => response.writeHead(500).end();

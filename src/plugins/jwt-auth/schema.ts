@@ -1,4 +1,5 @@
 /** jwt-auth on a route or service: APISIX's fields first, then what is this gateway's own. */
+import { anonymousConsumer, hideCredentials, realm } from '../../plugin/auth-schema.ts';
 import { httpClientSchema, httpClientSecretFields } from '../../plugin/http-client/index.ts';
 import type { JsonSchema } from '../../plugin/index.ts';
 import { publicKeyAlgorithms } from './algorithms.ts';
@@ -18,24 +19,15 @@ export const schema: JsonSchema = {
     header: { ...name, default: 'authorization', description: 'Header of the token, with or without `Bearer `.' },
     query: { ...name, default: 'jwt', description: 'Query parameter of the token where the header is absent.' },
     cookie: { ...name, default: 'jwt', description: 'Cookie of the token where header and parameter are absent.' },
-    hide_credentials: {
-      type: 'boolean',
-      default: false,
-      description: 'Remove header, query parameter and cookie before the request goes upstream.',
-    },
+    hide_credentials: hideCredentials('header, query parameter and cookie'),
     key_claim_name: { ...name, default: 'key', description: "Claim that names the consumer's credential." },
     store_in_ctx: {
       type: 'boolean',
       default: false,
       description: 'Keep the payload for other plugins, in the exchange’s context as `jwt_auth_payload`.',
     },
-    realm: {
-      type: 'string',
-      pattern: '^[^"\\\\\\x00-\\x1f\\x7f]+$',
-      default: 'jwt',
-      description: 'Realm named in WWW-Authenticate.',
-    },
-    anonymous_consumer: { ...name, description: 'Consumer that stands in for a caller without a valid token.' },
+    realm: realm('jwt'),
+    anonymous_consumer: anonymousConsumer('a valid token'),
     claims_to_verify: {
       type: 'array',
       uniqueItems: true,

@@ -13,6 +13,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import { ConfigError } from '../../errors/gateway-error.ts';
 import { orAnonymous } from '../../plugin/anonymous-access.ts';
+import { anonymousConsumer, hideCredentials, realm } from '../../plugin/auth-schema.ts';
 import type { Exchange } from '../../plugin/exchange.ts';
 import { HashVerifier, sameHash, type HashedSecret, type Verdict } from '../../plugin/hash-verifier.ts';
 import { compileLockout, lockoutSchema, type Lockout, type LockoutConfig } from '../../plugin/lockout.ts';
@@ -80,27 +81,14 @@ export const keyAuth = definePlugin<Config, State, CredentialConfig, CredentialS
         default: 'apikey',
         description: 'Query parameter that holds the key where the header is absent.',
       },
-      hide_credentials: {
-        type: 'boolean',
-        default: false,
-        description: 'Remove the header and the query parameter before the request goes upstream.',
-      },
+      hide_credentials: hideCredentials('the header and the query parameter'),
       bearer_token: {
         type: 'boolean',
         default: false,
         description: 'Take the key from `Authorization: Bearer KEY` instead of `header`.',
       },
-      anonymous_consumer: {
-        type: 'string',
-        minLength: 1,
-        description: 'Consumer that stands in for a caller without a valid key.',
-      },
-      realm: {
-        type: 'string',
-        pattern: '^[^"\\\\\\x00-\\x1f\\x7f]+$',
-        default: 'key',
-        description: 'Realm named in WWW-Authenticate.',
-      },
+      anonymous_consumer: anonymousConsumer('a valid key'),
+      realm: realm('key'),
       lockout: lockoutSchema,
     },
   },

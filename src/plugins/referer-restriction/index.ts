@@ -4,6 +4,7 @@
  * APISIX: host names are compared without case, and a Referer whose authority holds anything but host and port is malformed.
  */
 import { definePlugin, type Reply } from '../../plugin/plugin.ts';
+import { messageSchema } from '../../plugin/rejection.ts';
 
 interface Config {
   bypass_missing: boolean;
@@ -40,13 +41,7 @@ export const refererRestriction = definePlugin<Config, State>({
         description: 'Hosts that may refer; `*.example.com` is any name below it. Others are refused.',
       },
       blacklist: { ...hosts, description: 'Hosts that may not refer; all others may.' },
-      message: {
-        type: 'string',
-        minLength: 1,
-        maxLength: 1024,
-        default: 'Your referer host is not allowed',
-        description: 'Message of a refusal.',
-      },
+      message: messageSchema('Your referer host is not allowed'),
     },
     oneOf: [{ required: ['whitelist'] }, { required: ['blacklist'] }],
   },

@@ -4,6 +4,7 @@
  */
 import { compileRegex } from '../../expression/regex.ts';
 import { definePlugin, type Reply } from '../../plugin/plugin.ts';
+import { messageSchema } from '../../plugin/rejection.ts';
 
 interface Config {
   bypass_missing: boolean;
@@ -31,13 +32,7 @@ export const uaRestriction = definePlugin<Config, State>({
       bypass_missing: { type: 'boolean', default: false, description: 'A request without User-Agent may pass.' },
       allowlist: { ...patterns, description: 'Patterns (PCRE) of which one must be found; all others are refused.' },
       denylist: { ...patterns, description: 'Patterns (PCRE) of which none may be found; all others may pass.' },
-      message: {
-        type: 'string',
-        minLength: 1,
-        maxLength: 1024,
-        default: 'Not allowed',
-        description: 'Message of a refusal.',
-      },
+      message: messageSchema('Not allowed'),
     },
     oneOf: [{ required: ['allowlist'] }, { required: ['denylist'] }],
   },

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import type { Upstream } from '../../resources/upstream.ts';
-import { exchangeFrom, seededRandom } from './balancers/endpoint.fixture.ts';
+import { createRandom } from '../../random.fixture.ts';
+import { exchangeFrom } from './balancers/endpoint.fixture.ts';
 import { startDnsServer, type DnsServer } from './discovery/dns-server.fixture.ts';
 import { createManualClock, type ManualClock } from './discovery/manual-clock.fixture.ts';
 import { createNameResolver, type NameResolver } from './discovery/name-resolver.ts';
@@ -135,7 +136,7 @@ describe('createTarget with addresses', () => {
 
   it('hashes by the configured key (chash)', (t) => {
     const { resolver, health } = setUp(t);
-    const variable = seededRandom(3);
+    const variable = createRandom(3).unit;
     const target = createTarget(
       { type: 'chash', key: 'arg_id', nodes: { '10.0.0.1:80': 1, '10.0.0.2:80': 1 } },
       { key: 'routes/1', resolver, health, compileVariable: (name) => () => `${name}${variable()}` },

@@ -3,14 +3,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { BalancerType } from '../../../resources/upstream.ts';
 import { createBalancer, type BalancedEndpoint, type Balancer } from './balancer.ts';
-import { endpointsOf, exchangeFrom, seededRandom } from './endpoint.fixture.ts';
+import { createRandom } from '../../../random.fixture.ts';
+import { endpointsOf, exchangeFrom } from './endpoint.fixture.ts';
 
 const algorithms: readonly BalancerType[] = ['roundrobin', 'chash', 'least_conn', 'ewma'];
 
 function create(type: BalancerType, endpoints: readonly BalancedEndpoint[], seed = 1): Balancer {
   return createBalancer(type, endpoints, {
     hashKey: (exchange) => exchange.remoteAddress,
-    random: seededRandom(seed),
+    random: createRandom(seed).unit,
     now: () => 1000,
   });
 }

@@ -24,14 +24,3 @@ export function endpointsOf(...weights: readonly number[]): BalancedEndpoint[] {
 export function exchangeFrom(remoteAddress: string): Exchange {
   return { remoteAddress } as Exchange;
 }
-
-/** Numbers in [0, 1) that a seed determines (mulberry32). */
-export function seededRandom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { endpointsOf, exchangeFrom, seededRandom } from './endpoint.fixture.ts';
+import { createRandom } from '../../../random.fixture.ts';
+import { endpointsOf, exchangeFrom } from './endpoint.fixture.ts';
 import { createEwma, recordLatency } from './ewma.ts';
 
 const exchange = exchangeFrom('192.0.2.1');
@@ -12,7 +13,7 @@ describe('ewma', () => {
     endpoints.forEach((endpoint, index) => {
       recordLatency(endpoint, { latencyMs: latencies[index] ?? 0, failed: false }, 1000);
     });
-    const balancer = createEwma(endpoints, { hashKey: () => '', random: seededRandom(7), now: () => 1001 });
+    const balancer = createEwma(endpoints, { hashKey: () => '', random: createRandom(7).unit, now: () => 1001 });
     const counts = [0, 0, 0, 0];
     for (let i = 0; i < 6000; i++) {
       const picked = balancer.pick(exchange, []);
@@ -55,7 +56,7 @@ describe('ewma', () => {
     assert.ok(broken && working);
     recordLatency(broken, { latencyMs: 0.2, failed: true }, 1000);
     recordLatency(working, { latencyMs: 80, failed: false }, 1000);
-    const balancer = createEwma(endpoints, { hashKey: () => '', random: seededRandom(1), now: () => 1000 });
+    const balancer = createEwma(endpoints, { hashKey: () => '', random: createRandom(1).unit, now: () => 1000 });
     for (let i = 0; i < 50; i++) assert.equal(balancer.pick(exchange, []), working);
   });
 });

@@ -4,16 +4,8 @@ import { after, before, describe, it } from 'node:test';
 import { explain } from '../../src/explain/explain.ts';
 import type { UpstreamRequest } from '../../src/plugin/exchange.ts';
 import { definePlugin } from '../../src/plugin/plugin.ts';
-import { type Gateway, startGateway, startUpstream, type Upstream } from '../wire/gateway.ts';
+import { distrust as trust, type Gateway, startGateway, startUpstream, type Upstream } from '../wire/gateway.ts';
 import { createSnapshot, type Resources } from '../wire/snapshot.ts';
-
-const trust = {
-  realIpFrom: () => false,
-  realIpHeader: 'x-real-ip',
-  realIpRecursive: false,
-  forwardedFrom: () => false,
-  underscoresInHeaders: true,
-};
 
 /** Throws, at once or later. */
 const faulty = definePlugin<{ later: boolean }, boolean>({

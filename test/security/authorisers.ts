@@ -33,7 +33,22 @@ export interface Authorisers extends AsyncDisposable {
   header: readonly [string, string];
 }
 
-/** What a plugin of the operator's own may do: reads, asks by the http client, sets a header. */
+/** What code of the operator's own may do: reads the request, asks `url` by `client`, sets a header. In the body of a phase. */
+const asks = `
+  const told = {
+    path: exchange.path,
+    address: exchange.remoteAddress,
+    headers: [...exchange.headers.entries()],
+    body: Buffer.from(await exchange.body(${String(maxBody)})).toString(),
+  };
+  const reflected = exchange.arg('reflected') ?? '';
+  const response = await client.request({
+    method: 'POST', url, body: JSON.stringify(told), headers: { 'X-Reflected': reflected },
+  });
+  if (response.status !== 200) return { status: 403 };
+  exchange.headers.set(...response.json());
+`;
+
 const pluginFile = `
 import { definePlugin } from 'gatewright/plugin';
 export default definePlugin({
@@ -42,44 +57,15 @@ export default definePlugin({
   schema: { type: 'object', properties: { url: { type: 'string' } }, required: ['url'] },
   compile: ({ url }, deps) => ({ url, client: deps.http.client({}) }),
   dispose: ({ client }) => client.close(),
-  async access({ url, client }, exchange) {
-    const told = {
-      path: exchange.path,
-      address: exchange.remoteAddress,
-      headers: [...exchange.headers.entries()],
-      body: Buffer.from(await exchange.body(${String(maxBody)})).toString(),
-    };
-    const reflected = exchange.arg('reflected') ?? '';
-    const response = await client.request({
-      method: 'POST', url, body: JSON.stringify(told), headers: { 'X-Reflected': reflected },
-    });
-    if (response.status !== 200) return { status: 403 };
-    const [name, value] = response.json() as [string, string];
-    exchange.headers.set(name, value);
-  },
+  async access({ url, client }, exchange) {${asks}},
 });
 `;
 
 /** The same in a configuration. */
 const serverless = (url: string): string => `async (conf, exchange) => {
-  const told = {
-    path: exchange.path,
-    address: exchange.remoteAddress,
-    headers: [...exchange.headers.entries()],
-    body: Buffer.from(await exchange.body(${String(maxBody)})).toString(),
-  };
-  const reflected = exchange.arg('reflected') ?? '';
+  const url = '${url}';
   const client = deps.http.client({});
-  try {
-    const response = await client.request({
-      method: 'POST', url: '${url}', body: JSON.stringify(told), headers: { 'X-Reflected': reflected },
-    });
-    if (response.status !== 200) return { status: 403 };
-    const [name, value] = response.json();
-    exchange.headers.set(name, value);
-  } finally {
-    client.close();
-  }
+  try {${asks}} finally { client.close(); }
 }`;
 
 export async function startAuthorisers(): Promise<Authorisers> {

@@ -36,7 +36,8 @@ export interface Gateway extends AsyncDisposable {
 }
 
 /** No peer's forwarded fields count. */
-export const distrust: PeerTrust = {
+export /** Nobody's forwarded fields count. */
+const distrust: PeerTrust = {
   realIpFrom: () => false,
   realIpHeader: 'x-real-ip',
   realIpRecursive: false,

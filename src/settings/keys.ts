@@ -133,7 +133,11 @@ export const keys = {
     'TLS 1.2 ciphers, as OpenSSL writes them.',
     "Mozilla's intermediate list, as in APISIX",
   ),
-  'apisix.ssl.ssl_session_tickets': key(flag, false, 'TLS session tickets.'),
+  'apisix.ssl.ssl_session_tickets': key(
+    flag,
+    false,
+    'TLS session tickets; none while an `ssl` resource asks for client certificates.',
+  ),
   'apisix.ssl.fallback_sni': key(text, undefined, 'The server name where the client sends none.', 'none'),
   'apisix.ssl.ssl_trusted_certificate': key(
     text,

@@ -18,6 +18,7 @@ export interface Requirement {
 export const TEST_REQUIREMENTS: readonly Requirement[] = [
   { command: 'curl', package: 'curl' },
   { command: 'openssl', package: 'openssl' },
+  { command: 'jq', package: 'jq' },
   { command: 'redis-server', package: 'redis-server' },
   { command: 'redis-cli', package: 'redis-tools' },
   { command: 'python3', package: 'python3' },

@@ -7,7 +7,7 @@ import type { JsonSchema } from '../../resources/resource.ts';
 import { definePlugin, type Plugin, type PluginDeps, type PluginLog, type Reply } from '../plugin.ts';
 import { RunnerError, type RunnerSession, type TextEntry } from './runners.ts';
 
-interface ExtPluginConfig {
+export interface ExtPluginConfig {
   conf?: { name: string; value: string }[];
   runner?: string;
   allow_degradation: boolean;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
-import { putRoute } from '../resources.ts';
+import { put, putRoute } from '../resources.ts';
 import { until } from '../until.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
@@ -18,11 +18,13 @@ export default definePlugin({
 });
 `;
 
-const files = {
+const never = 'return new Promise<undefined>(() => undefined);';
+
+const files: Readonly<Record<string, string>> = {
   'plugins/throws.ts': plugin('throws', 'access()', "throw new Error('broken');"),
   'plugins/rejects.ts': plugin('rejects', 'async access()', "await null; throw new Error('broken later');"),
-  'plugins/never.ts': plugin('never', 'access()', 'return new Promise<undefined>(() => undefined);', ' timeoutMs: 50,'),
-  'plugins/patient.ts': plugin('patient', 'access()', 'return new Promise<undefined>(() => undefined);'),
+  'plugins/never.ts': plugin('never', 'access()', never, ' timeoutMs: 50,'),
+  'plugins/patient.ts': plugin('patient', 'access()', never),
   'plugins/nonsense.ts': plugin('nonsense', 'access()', 'return "no" as never;'),
   'plugins/head.ts': plugin('head', 'headerFilter()', "throw new Error('broken head');"),
   'plugins/stray.ts': plugin(
@@ -34,6 +36,14 @@ const files = {
     'interval',
     'compile(_config, deps)',
     "deps.timers.setInterval(async () => { await fetch(String(deps.attributes['tell']) + deps.scope.slice(6)); }, 5); return 1;",
+  ),
+  'plugins/body.ts': plugin('body', 'bodyFilter(): Uint8Array', "throw new Error('broken body');"),
+  'plugins/log.ts': plugin('log', 'log()', "throw new Error('broken log');"),
+  ...Object.fromEntries(
+    ['rewrite', 'beforeProxy', 'upstreamResponse'].flatMap((phase) => [
+      [`plugins/throws-${phase}.ts`, plugin(`throws-${phase}`, `${phase}()`, "throw new Error('broken there');")],
+      [`plugins/waits-${phase}.ts`, plugin(`waits-${phase}`, `async ${phase}()`, never, ' timeoutMs: 50,')],
+    ]),
   ),
   'plugins/spins.ts': plugin('spins', 'access()', 'for (;;);'),
 };
@@ -92,6 +102,39 @@ describe('plugin files that fail', () => {
   it('one that fails at the response head: 500 in its place', async () => {
     assert.equal((await get('/head')).status, 500);
     await logged(/plugin=head phase=header_filter error=.*head\.ts:6:/);
+  });
+
+  it('one that fails at the response body: the connection is broken off, or 500 where nothing was sent yet', async () => {
+    const answer = await get('/body').catch(() => undefined);
+    assert.ok(answer === undefined || answer.status === 500);
+    await logged(/plugin=body phase=body_filter error=.*body\.ts:6:/);
+  });
+
+  it('one that fails in its log phase: the answer stands', async () => {
+    assert.equal((await get('/log')).status, 200);
+    await logged(/plugin=log phase=log error=.*log\.ts:6:/);
+  });
+
+  for (const [phase, called, reached] of [
+    ['rewrite', 'rewrite', 0],
+    ['beforeProxy', 'before_proxy', 0],
+    ['upstreamResponse', 'upstream_response', 1],
+  ] as const)
+    it(`in ${phase} too: 500 where it throws, 504 where it never answers`, async () => {
+      const before = upstream?.requests.length ?? 0;
+      assert.equal((await get(`/throws-${phase}`)).status, 500);
+      await logged(new RegExp(`plugin=throws-${phase} phase=${called} error=.*throws-${phase}\\.ts:6:`));
+      assert.equal((await get(`/waits-${phase}`)).status, 504);
+      await logged(new RegExp(`PLUGIN_TIMEOUT: waits-${phase}, ${phase}, did not end within 50 ms`));
+      assert.equal((upstream?.requests.length ?? 0) - before, 2 * reached);
+    });
+
+  it('one that a global rule brings fails closed for every route, and no more once the rule is gone', async () => {
+    assert.ok(gateway);
+    await put(gateway, '/global_rules/1', { plugins: { throws: {} } });
+    assert.equal((await get('/none')).status, 500);
+    assert.equal((await gateway.admin('DELETE', '/global_rules/1')).status, 200);
+    assert.equal((await get('/none')).status, 200);
   });
 
   it('what it throws outside of a request is logged with its line, and the worker lives on', async () => {

@@ -1,11 +1,12 @@
 /**
  * Apache's Java plugin runner (org.apache.apisix:apisix-runner-starter 0.4.0, fetched by Maven) with the plugins of
- * `test/runners/java`, compiled once and kept under node_modules/.cache.
+ * `test/runners/java`, compiled once and kept.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
+import { builtOnce } from '../services/built-once.ts';
 
 const version = '0.4.0';
 const starter = `apisix-runner-starter-${version}.jar`;
@@ -14,12 +15,13 @@ const stepLimitMs = 120_000;
 
 /** Program and arguments that start it. Throws where it cannot be fetched or compiled. */
 export function javaRunner(): string[] {
-  const cache = path.resolve('node_modules/.cache/runners');
   const files = readdirSync(source).map((file) => path.join(source, file));
   const digest = createHash('sha256');
   for (const file of files) digest.update(readFileSync(file));
-  const directory = path.join(cache, `java-${version}-${digest.digest('hex').slice(0, 16)}`);
-  if (!existsSync(directory)) build(cache, directory, files);
+  const name = `java-runner-${version}-${digest.digest('hex').slice(0, 16)}`;
+  const directory = builtOnce(name, (folder) => {
+    build(folder, files);
+  });
   return [
     'java',
     '-XX:TieredStopAtLevel=1',
@@ -31,24 +33,20 @@ export function javaRunner(): string[] {
   ];
 }
 
-function build(cache: string, directory: string, files: readonly string[]): void {
-  mkdirSync(cache, { recursive: true });
-  const fresh = `${directory}.${String(process.pid)}`;
-  mkdirSync(fresh, { recursive: true });
+function build(folder: string, files: readonly string[]): void {
   run('mvn', [
     '-B',
     '-q',
     'dependency:copy',
     `-Dartifact=org.apache.apisix:apisix-runner-starter:${version}`,
-    `-DoutputDirectory=${fresh}`,
+    `-DoutputDirectory=${folder}`,
   ]);
-  run('jar', ['xf', starter, 'BOOT-INF/lib'], fresh);
-  const libraries = path.join(fresh, 'BOOT-INF/lib');
+  run('jar', ['xf', starter, 'BOOT-INF/lib'], folder);
+  const libraries = path.join(folder, 'BOOT-INF/lib');
   const classPath = readdirSync(libraries).map((jar) => path.join(libraries, jar));
   // Lombok is among the libraries, and would process annotations.
-  run('javac', ['-proc:none', '-d', path.join(fresh, 'classes'), '-cp', classPath.join(path.delimiter), ...files]);
-  rmSync(path.join(fresh, 'BOOT-INF'), { recursive: true });
-  renameSync(fresh, directory);
+  run('javac', ['-proc:none', '-d', path.join(folder, 'classes'), '-cp', classPath.join(path.delimiter), ...files]);
+  rmSync(path.join(folder, 'BOOT-INF'), { recursive: true });
 }
 
 function run(program: string, args: readonly string[], cwd?: string): void {

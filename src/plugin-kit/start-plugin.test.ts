@@ -125,6 +125,28 @@ describe('startPlugin', () => {
     assert.equal(await (await gateway.fetch('/b')).text(), 'one two');
   });
 
+  it('disposes of every state: of a configuration that was changed, and of the last one at the end', async () => {
+    const disposed: string[] = [];
+    const tells = definePlugin({
+      name: 'tells',
+      priority: 10,
+      schema: { type: 'object', properties: { of: { type: 'string' } }, required: ['of'] },
+      compile: ({ of }) => of,
+      dispose: (of) => void disposed.push(of),
+      access: (of) => ({ status: 200, body: of }),
+    });
+    {
+      await using gateway = await startPlugin(tells, { of: 'first' });
+      disposed.length = 0; // a configuration that is checked is compiled, too
+      await gateway.fetch('/');
+      gateway.configure({ of: 'second' });
+      await gateway.fetch('/');
+      assert.ok(disposed.includes('first'));
+      disposed.length = 0;
+    }
+    assert.deepEqual(disposed, ['second']);
+  });
+
   it('a server of its own stands in for a service that the plugin asks', async () => {
     await using service = await startServer(() => ({ body: { allowed: true } }));
     const ask = definePlugin({

@@ -2,9 +2,10 @@
 import { ConfigError } from '../errors/gateway-error.ts';
 import type { AnyPlugin, PluginDeps, PluginLog } from '../plugin/plugin.ts';
 import { createLocalCounters } from '../plugin/counters/counters.ts';
-import { ResourcePool, TestMetrics, testDeps } from '../plugin/testing/index.ts';
+import { ResourcePool, TestMetrics, testDeps, WorkerSignals } from '../plugin/testing/index.ts';
 import { createTimers } from '../plugin/timers.ts';
 import { compileVariable } from '../plugin/variables.ts';
+import { createLocalVerdicts } from '../plugin/verdict-cache/verdict-cache.ts';
 import { guardPlugin } from '../plugin-files/guarded-plugin.ts';
 import { builtInPlugins, createRegistry } from '../plugins/registry.ts';
 import { createNameResolver } from '../proxy/upstream/discovery/name-resolver.ts';
@@ -28,7 +29,7 @@ export class TestSnapshot {
   /** As configuration is checked when it is written. */
   readonly #checking: PluginRegistry;
   readonly #secrets: TestSnapshotOptions['secrets'];
-  readonly #timers: { dispose(): void }[] = [];
+  readonly #keys = new Set<string>();
 
   constructor({ plugins, attributes, secrets, log }: TestSnapshotOptions) {
     this.#secrets = secrets;
@@ -47,12 +48,16 @@ export class TestSnapshot {
     };
     const credentials = new CredentialTable((name) => registry.get(name));
     const metadata = new Map<string, Readonly<Record<string, unknown>>>();
-    const options = { counters: createLocalCounters(), shared: new ResourcePool(), secrets };
-    const deps = (name: string, scope: string): PluginDeps => {
+    const options = {
+      counters: createLocalCounters(),
+      shared: new ResourcePool(),
+      verdicts: createLocalVerdicts(),
+      events: new WorkerSignals(),
+      secrets,
+    };
+    const deps = (name: string, scope: string, timers = createTimers(log)): PluginDeps => {
       const plugin = registry.get(name);
       if (plugin === undefined) throw new ConfigError(`unknown plugin [${name}]`);
-      const timers = createTimers(log);
-      this.#timers.push(timers);
       return {
         ...testDeps(plugin, { ...options, attributes: attributes[name] ?? {}, scope }, this.metrics),
         credentials: credentials.indexOf(name),
@@ -62,7 +67,7 @@ export class TestSnapshot {
         plugins: {
           get: (other) => registry.get(other),
           list: () => registry.list(),
-          deps: (other) => deps(other, scope),
+          deps: (other) => deps(other, scope, timers),
         },
       };
     };
@@ -85,12 +90,14 @@ export class TestSnapshot {
     if (kind !== 'consumers' || inner !== undefined) value['id'] ??= key.slice(key.lastIndexOf('/') + 1);
     const problem = checkResource((inner ?? kind) as ResourceKind, value, this.#checking, id);
     if (problem !== undefined) throw new ConfigError(problem);
+    this.#keys.add(key);
     const errors = this.table.apply([{ key, value: JSON.stringify(this.#resolve(value)) }]);
     for (const { message } of errors) throw new ConfigError(message);
   }
 
+  /** Nothing is configured any more: every plugin's state is disposed of, with its timers. */
   dispose(): void {
-    for (const timers of this.#timers) timers.dispose();
+    this.table.apply([...this.#keys].map((key) => ({ key, value: undefined })));
   }
 
   /** Secret references → what the test gave for them. */

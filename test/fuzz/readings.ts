@@ -3,7 +3,16 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { connect, type Server } from 'node:net';
 import { GatewayError } from '../../src/errors/gateway-error.ts';
 import { ProxyExchange } from '../../src/proxy/exchange.ts';
-import { closeServer, EchoHandler, portOf, type SeenRequest, seenRequest, startEngine } from '../wire/harness.ts';
+import { distrust } from '../wire/gateway.ts';
+import {
+  closeServer,
+  EchoHandler,
+  portOf,
+  readWhole,
+  type SeenRequest,
+  seenRequest,
+  startEngine,
+} from '../wire/harness.ts';
 
 export interface Reading {
   readonly requests: SeenRequest[];
@@ -86,13 +95,6 @@ function pairs(raw: readonly string[]): [string, string][] {
 
 export async function startOurReader(): Promise<Reader> {
   const readings: Readings = new Map();
-  const trust = {
-    realIpFrom: () => false,
-    realIpHeader: 'x-real-ip',
-    realIpRecursive: false,
-    forwardedFrom: () => false,
-    underscoresInHeaders: true,
-  };
   const echo = new EchoHandler();
   const engine = await startEngine({
     onRequest: (connection, head) => {
@@ -101,28 +103,23 @@ export async function startOurReader(): Promise<Reader> {
       const listener = { onClientGone: () => undefined, onDrain: () => undefined };
       try {
         // Target, path and Host are judged here.
-        new ProxyExchange(connection, head, trust);
+        new ProxyExchange(connection, head, distrust);
       } catch (error) {
         if (!(error instanceof GatewayError)) throw error;
         connection.refuse(error);
         return listener;
       }
       reading.requests.push(request);
-      const pieces: Buffer[] = [];
-      connection.readBody({
-        onData: (piece) => {
-          pieces.push(Buffer.from(piece));
-          request.body = Buffer.concat(pieces);
-        },
-        onEnd: (trailers) => {
-          request.complete = true;
-          request.trailers = trailers === undefined ? [] : [...trailers.entries()];
+      readWhole(
+        connection,
+        request,
+        () => {
           echo.answer(connection, request);
         },
-        onError: (error) => {
+        (error) => {
           connection.refuse(error);
         },
-      });
+      );
       return listener;
     },
     onBadRequest: (connection, error) => {

@@ -98,6 +98,28 @@ export async function closeServer(server: Server): Promise<void> {
   });
 }
 
+/** Reads the body, piece by piece, into `request`; `onEnd` when all of it has come. */
+export function readWhole(
+  connection: ClientConnection,
+  request: SeenRequest,
+  onEnd: () => void,
+  onError: (error: GatewayError) => void,
+): void {
+  const pieces: Buffer[] = [];
+  connection.readBody({
+    onData: (piece) => {
+      pieces.push(Buffer.from(piece));
+      request.body = Buffer.concat(pieces);
+    },
+    onEnd: (trailers) => {
+      request.complete = true;
+      request.trailers = trailers === undefined ? [] : [...trailers.entries()];
+      onEnd();
+    },
+    onError,
+  });
+}
+
 /** Reads each body, then answers 200 with `METHOD target body-length` and the body itself. */
 export class EchoHandler implements EngineHandler {
   readonly requests: SeenRequest[] = [];
@@ -111,22 +133,17 @@ export class EchoHandler implements EngineHandler {
   onRequest(connection: ClientConnection, head: RequestHead): ExchangeListener {
     const request = seenRequest(head);
     this.requests.push(request);
-    const pieces: Buffer[] = [];
-    connection.readBody({
-      onData: (piece) => {
-        pieces.push(Buffer.from(piece));
-        request.body = Buffer.concat(pieces);
-      },
-      onEnd: (trailers) => {
-        request.complete = true;
-        request.trailers = trailers === undefined ? [] : [...trailers.entries()];
+    readWhole(
+      connection,
+      request,
+      () => {
         this.answer(connection, request);
       },
-      onError: (error) => {
+      (error) => {
         this.errors.push(error);
         connection.refuse(error);
       },
-    });
+    );
     return {
       onClientGone: () => {
         this.gone++;

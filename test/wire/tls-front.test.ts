@@ -37,7 +37,7 @@ async function start(): Promise<Front> {
   const sockets = new Set<TLSSocket>();
   let onPeer: (peer: TlsPeer) => void = () => undefined;
   const listener = front.createServer((socket, peer) => {
-    sockets.add(socket.on('error', () => undefined));
+    sockets.add(socket.on('error', () => undefined).resume());
     socket.write('x');
     onPeer(peer);
   });
@@ -84,6 +84,15 @@ describe('a request on a connection that is still there', () => {
       front.put('b', { sni: 'b.test', client: { ca: 'none' } });
     });
     assert.match(ofVerified('b.test') ?? '', /the handshake was for a\.test/);
+  });
+
+  it('does not come to be: a second handshake on the connection ends it', async () => {
+    await using front = await start();
+    front.put('a', { sni: 'a.test', client: { ca: root.cert } });
+    const { client: connected } = await front.connect({ servername: 'a.test', maxVersion: 'TLSv1.2', ...client });
+    using _ = connected;
+    connected.socket.renegotiate({}, () => undefined);
+    await connected.raw.untilClosed();
   });
 
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {

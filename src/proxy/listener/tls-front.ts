@@ -77,6 +77,9 @@ export class TlsFront {
       },
     };
     const server = createServer(options, (socket) => {
+      // As nginx. A second handshake (TLS 1.2) could show another certificate than the one that was judged. Node only tells of it.
+      socket.disableRenegotiation();
+      socket.on('error', destroy);
       accept(socket, this.#peerOf(socket));
     });
     // A failed handshake ends that socket and nothing else.
@@ -179,6 +182,10 @@ export class TlsFront {
     const problem = demand === undefined ? undefined : 'the handshake could not ask for a client certificate';
     return new TlsPeer(socket, serverName, demand, problem);
   }
+}
+
+function destroy(this: TLSSocket): void {
+  this.destroy();
 }
 
 /** `must`: the handshake ends without one. Throws where this Node cannot do it. */

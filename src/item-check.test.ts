@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, describe, it } from 'node:test';
 import { ItemCheck } from './item-check.ts';
 import { createLogger } from './observability/error-log.ts';
+import { type AnyPlugin, definePlugin } from './plugin/plugin.ts';
 import { createRegistry } from './plugins/registry.ts';
 import type { Change } from './store/store.ts';
 
@@ -141,5 +142,33 @@ describe('items of a file', () => {
     assert.deepEqual(await check.missingReferences(), [
       'routes/2: failed to fetch service info by service id [s], response code: 404',
     ]);
+  });
+
+  it('a plugin whose file was swapped owns the keys that its new version makes', () => {
+    const badge = (keyOf: (token: string) => string): AnyPlugin =>
+      definePlugin<object, object, { token: string }>({
+        name: 'badge',
+        priority: 1,
+        type: 'auth',
+        schema: { type: 'object' },
+        consumerSchema: { type: 'object' },
+        credential: { compile: ({ token }) => ({ indexKey: keyOf(token), state: undefined }) },
+        compile: (config) => config,
+      });
+    let registry = createRegistry(undefined, [badge((token) => token)]);
+    const swapped = new ItemCheck(
+      { get: (name) => registry.get(name), list: () => registry.list() },
+      createLogger({ level: 'error', write: () => undefined }),
+    );
+    const carry = (username: string, token: string): boolean =>
+      swapped
+        .accept([put(`consumers/${username}`, { username, plugins: { badge: { token } } })])
+        .get(`consumers/${username}`)?.value !== undefined;
+    assert.ok(carry('ann', 'Red'));
+    registry = createRegistry(undefined, [badge((token) => token.toLowerCase())]);
+    assert.ok(!carry('bob', 'RED'));
+    assert.match(swapped.problems.at(-1) ?? '', /duplicate key found with consumer: ann/);
+    registry = createRegistry(undefined, [badge((token) => token)]);
+    assert.ok(carry('eve', 'red'));
   });
 });

@@ -7,10 +7,16 @@
 import type { Logger } from './observability/error-log.ts';
 import { refusingItem } from './refusing-item.ts';
 import { checkResource } from './resources/check.ts';
-import { indexKeys, type PluginRegistry } from './resources/plugin-check.ts';
+import {
+  changedPlugins,
+  credentialPlugins,
+  type CredentialPlugins,
+  indexKeys,
+  type PluginRegistry,
+} from './resources/plugin-check.ts';
 import { checkReferences } from './resources/references.ts';
 import { parseKey } from './resources/resource-key.ts';
-import type { JsonObject } from './resources/resource.ts';
+import type { JsonObject, ResourceKind } from './resources/resource.ts';
 import { covers, type Ssl } from './resources/ssl.ts';
 import type { Change } from './store/store.ts';
 
@@ -36,6 +42,8 @@ export class ItemCheck {
   readonly #log: Logger;
   readonly #good = new Map<string, Good>();
   readonly #owners = new Map<string, string>();
+  /** What made the index keys. */
+  #keyedBy: CredentialPlugins;
   /** They stand in the file as they were refused; what another item held on to may be free after the next change. */
   readonly #refused = new Map<string, Change>();
   /** What was refused since `forgetProblems`, a sentence each. */
@@ -44,6 +52,7 @@ export class ItemCheck {
   constructor(registry: PluginRegistry, log: Logger) {
     this.#registry = registry;
     this.#log = log;
+    this.#keyedBy = credentialPlugins(registry);
   }
 
   get problems(): readonly string[] {
@@ -56,6 +65,7 @@ export class ItemCheck {
 
   /** Key → what to serve. A key that was refused, never was good and that nothing has to stand for is left out. */
   accept(changes: readonly Change[]): Map<string, Accepted> {
+    this.#rekey();
     const all = new Map([...this.#refused, ...changes.map((change) => [change.key, change] as const)]);
     this.#refused.clear();
     // One change of a file may hand a credential from one consumer to another.
@@ -100,7 +110,7 @@ export class ItemCheck {
       const { kind, id, parent } = resource;
       problem = checkResource(kind, value, this.#registry, kind === 'secrets' ? parent : id);
       if (problem === undefined) {
-        credentials = indexKeys(kind, value, this.#registry).map(({ plugin, indexKey }) => `${plugin}\0${indexKey}`);
+        credentials = this.#credentialsOf(kind, value);
         problem = this.#takenBy(credentials);
       }
     }
@@ -121,6 +131,23 @@ export class ItemCheck {
     const effect = stand === undefined ? 'resource refused' : 'resource refused, and with it the requests that need it';
     this.#log.error(effect, { key, problem });
     return { problem, stand };
+  }
+
+  /** A plugin whose file was swapped may find the same credentials by other keys. */
+  #rekey(): void {
+    const now = credentialPlugins(this.#registry);
+    if (changedPlugins(this.#keyedBy, now).length === 0) return;
+    this.#keyedBy = now;
+    this.#owners.clear();
+    for (const [key, good] of this.#good) {
+      const kind = parseKey(key)?.kind;
+      if (kind !== 'consumers' && kind !== 'credentials') continue;
+      this.#claim(key, { ...good, credentials: this.#credentialsOf(kind, JSON.parse(good.text) as JsonObject) });
+    }
+  }
+
+  #credentialsOf(kind: ResourceKind, value: JsonObject): string[] {
+    return indexKeys(kind, value, this.#registry).map(({ plugin, indexKey }) => `${plugin}\0${indexKey}`);
   }
 
   #takenBy(credentials: readonly string[]): string | undefined {

@@ -3,7 +3,13 @@
  * points at whom, and which consumer owns which credential. Loaded once, then kept by the store's watch; a write also
  * applies its own commit at once, so that the next write sees it. Applying a change twice changes nothing.
  */
-import { credentialPlugins, indexKeys, type PluginRegistry } from '../resources/plugin-check.ts';
+import {
+  changedPlugins,
+  credentialPlugins,
+  type CredentialPlugins,
+  indexKeys,
+  type PluginRegistry,
+} from '../resources/plugin-check.ts';
 import { referencesOf, type Reference } from '../resources/references.ts';
 import { parseKey } from '../resources/resource-key.ts';
 import type { JsonObject } from '../resources/resource.ts';
@@ -30,7 +36,7 @@ export class ResourceIndex {
   /** Plugin → index key → whose it is. */
   readonly #owners = new Map<string, Map<string, string>>();
   /** What made the index keys. */
-  #keyedBy: ReturnType<typeof credentialPlugins>;
+  #keyedBy: CredentialPlugins;
   #revision = 0;
 
   constructor(registry: PluginRegistry) {
@@ -88,9 +94,7 @@ export class ResourceIndex {
    */
   async rekey(store: Store): Promise<void> {
     const now = credentialPlugins(this.#registry);
-    const changed = [...new Set([...now.keys(), ...this.#keyedBy.keys()])].filter(
-      (name) => now.get(name) !== this.#keyedBy.get(name),
-    );
+    const changed = changedPlugins(this.#keyedBy, now);
     if (changed.length === 0) return;
     const quoted = changed.map((name) => JSON.stringify(name));
     for await (const { entries } of inPages(store, 'consumers/', pageSize)) {

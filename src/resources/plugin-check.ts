@@ -224,10 +224,17 @@ export interface CredentialKey {
 }
 
 /** Name → how the plugin makes keys; another object where a plugin's file was swapped. */
-export function credentialPlugins(registry: PluginRegistry): Map<string, NonNullable<CheckablePlugin['credential']>> {
+export type CredentialPlugins = ReadonlyMap<string, NonNullable<CheckablePlugin['credential']>>;
+
+export function credentialPlugins(registry: PluginRegistry): CredentialPlugins {
   const found = new Map<string, NonNullable<CheckablePlugin['credential']>>();
   for (const { name, credential } of registry.list()) if (credential !== undefined) found.set(name, credential);
   return found;
+}
+
+/** Names of those that came, went, or may make other keys now. */
+export function changedPlugins(before: CredentialPlugins, now: CredentialPlugins): string[] {
+  return [...new Set([...before.keys(), ...now.keys()])].filter((name) => before.get(name) !== now.get(name));
 }
 
 /**

@@ -60,7 +60,8 @@ describe('Fields', () => {
     }
     headers.set('x-k', '1');
     headers.remove('x-k');
-    for (const name of ['', 'a b', 'a:', 'a\r', 'é', 'x-\u212a']) assert.throws(() => headers.set(name, '1'), TypeError);
+    for (const name of ['', 'a b', 'a:', 'a\r', 'é', 'x-\u212a'])
+      assert.throws(() => headers.set(name, '1'), TypeError);
     assert.equal(headers.length, 0);
   });
 });

@@ -46,6 +46,20 @@ describe('a runner that the gateway starts (ext-plugin.cmd)', { skip, timeout: 3
     assert.equal(upstream.requests.length, 0);
   });
 
+  it('is not asked by explain, which says so', async () => {
+    await route('told', { 'ext-plugin-pre-req': conf('say', { body: 'hello from Go' }) });
+    const response = await fetch(`http://127.0.0.1:${gateway.ports.control}/v1/explain`, {
+      method: 'POST',
+      body: JSON.stringify({ method: 'GET', url: `${gateway.url}/told`, headers: [] }),
+    });
+    const { steps } = (await response.json()) as { steps: { plugin: string; verdict: string; detail: string }[] };
+    assert.deepEqual(
+      steps.map(({ plugin, verdict }) => [plugin, verdict]),
+      [['ext-plugin-pre-req', 'passed']],
+    );
+    assert.match(steps[0]?.detail ?? '', /^ext-plugin-pre-req would ask its runner/);
+  });
+
   it('rewrites path, arguments, headers and Host, and adds to the response (Rewrite)', async () => {
     await route('rw', {
       'ext-plugin-pre-req': conf('rewrite', {

@@ -24,7 +24,10 @@ import type { RequestVerdict, RunnerInformation, TextEntry } from './runners.ts'
 /** Undefined: the request goes on. */
 export async function judgeRequest(state: ExtPluginState, exchange: Exchange): Promise<Reply | undefined> {
   // Explain: a runner may count or write.
-  if (exchange.dryRun) return undefined;
+  if (exchange.dryRun) {
+    exchange.note(`${state.plugin} would ask its runner; what follows is so if it lets the request pass unchanged`);
+    return undefined;
+  }
   const { upstream } = exchange;
   const readBody = (): Promise<Uint8Array> => exchange.body(state.maxBodyBytes);
   const information: RunnerInformation = {

@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { type Authority, type Certificate, createAuthority, createCertificate } from '../certificates.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put } from '../resources.ts';
 import { connectTls } from '../tls-client.ts';
 import { until } from '../until.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
@@ -74,10 +75,8 @@ describe('a verified client certificate', () => {
           client: { ca: root.cert, skip_mtls_uri_regex: ['.'] },
         },
       ],
-    ] as const) {
-      const { status, body: answer } = await gateway.admin('PUT', path, body);
-      assert.equal(status, 201, JSON.stringify(answer));
-    }
+    ] as const)
+      await put(gateway, path, body);
   });
   after(async () => {
     await gateway[Symbol.asyncDispose]();

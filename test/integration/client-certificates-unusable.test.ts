@@ -7,6 +7,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { stringify } from 'yaml';
 import { type Authority, type Certificate, createAuthority, createCertificate } from '../certificates.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
+import { put } from '../resources.ts';
 import { connectTls, statusOverTls, type TlsClient } from '../tls-client.ts';
 import { until } from '../until.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
@@ -33,10 +34,6 @@ const route = (fields: object = {}): object => ({
   upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
   ...fields,
 });
-const put = async (gateway: Gateway, path: string, body: object): Promise<void> => {
-  const { status, body: answer } = await gateway.admin('PUT', path, body);
-  assert.ok(status === 201 || status === 200, JSON.stringify(answer));
-};
 type Options = ConnectionOptions & { host?: never; as?: string };
 const broken = '-----BEGIN CERTIFICATE-----\nMIIB'.padEnd(200, 'A');
 

@@ -5,6 +5,7 @@ import type { ConnectionOptions } from 'node:tls';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { type Authority, type Certificate, createAuthority, createCertificate } from '../certificates.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
+import { put as putResource } from '../resources.ts';
 import { connectTls, statusOverTls } from '../tls-client.ts';
 import { until } from '../until.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
@@ -63,10 +64,7 @@ describe('a server name that asks for client certificates', () => {
     upstream.requests.length = 0;
   });
 
-  const put = async (path: string, body: object): Promise<void> => {
-    const { status, body: answer } = await gateway.admin('PUT', path, body);
-    assert.ok(status === 201 || status === 200, JSON.stringify(answer));
-  };
+  const put = (path: string, body: object): Promise<void> => putResource(gateway, path, body);
   const status = (options: ConnectionOptions & { host?: never; as?: string }, target?: string) =>
     statusOverTls(gateway.ports.tls, options, target);
   const untilLogged = (pattern: RegExp): Promise<void> => until(() => pattern.test(gateway.output()));

@@ -6,6 +6,7 @@ import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put as putResource } from '../resources.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
 describe('limits with two workers', () => {
@@ -30,10 +31,7 @@ describe('limits with two workers', () => {
     await upstream[Symbol.asyncDispose]();
   });
 
-  async function put(path: string, body: object): Promise<void> {
-    const { status, body: answer } = await gateway.admin('PUT', path, body);
-    assert.ok(status < 300, JSON.stringify(answer));
-  }
+  const put = (path: string, body: object): Promise<void> => putResource(gateway, path, body);
   const route = (id: string, uri: string, plugins: object) =>
     put(`/routes/${id}`, { uri, plugins, upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } } });
 

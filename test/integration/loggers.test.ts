@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put as putResource } from '../resources.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
 interface Entry {
@@ -29,10 +30,7 @@ describe('loggers', () => {
     await collector[Symbol.asyncDispose]();
   });
 
-  async function put(path: string, body: object): Promise<void> {
-    const { status, body: answer } = await gateway.admin('PUT', path, body);
-    assert.ok(status < 300, JSON.stringify(answer));
-  }
+  const put = (path: string, body: object): Promise<void> => putResource(gateway, path, body);
   const route = (id: string, plugins: object) =>
     put(`/routes/${id}`, { uri: `/${id}`, plugins, upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } } });
   const logged = (): Entry[] => collector.requests.flatMap(({ body }) => JSON.parse(body) as Entry[]);

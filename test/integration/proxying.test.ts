@@ -5,6 +5,7 @@ import { createServer, type Server } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request, type TextResponse } from '../request.ts';
+import { put as putResource } from '../resources.ts';
 import { until } from '../until.ts';
 import { type Recorded, startUpstream, type TestUpstream } from '../upstream.ts';
 
@@ -33,10 +34,7 @@ describe('a gateway', () => {
     two.requests.length = 0;
   });
 
-  const put = async (path: string, body: object): Promise<void> => {
-    const { status, body: answer } = await gateway.admin('PUT', path, body);
-    assert.ok(status === 200 || status === 201, `${path}: ${JSON.stringify(answer)}`);
-  };
+  const put = (path: string, body: object): Promise<void> => putResource(gateway, path, body);
   const get = (path: string, headers: Record<string, string> = {}): Promise<TextResponse> =>
     request(gateway, path, headers);
   const servedBy = async (path: string, headers?: Record<string, string>): Promise<string | undefined> =>

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { startManager } from '../../src/secrets/manager.fixture.ts';
 import { startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put as putResource } from '../resources.ts';
 import { startUpstream } from '../upstream.ts';
 
 test('a consumer key from the environment and one from Vault authenticate; what nothing resolves fails closed', async (t) => {
@@ -11,10 +12,7 @@ test('a consumer key from the environment and one from Vault authenticate; what 
   manager.kv1.set('apisix/jack', { 'auth-key': 'key-of-jack', header: 'seen' });
   await using upstream = await startUpstream((_, response) => response.end('ok'));
   await using gateway = await startGateway({ env: { ANN_KEY: 'key-of-ann', EMPTY_KEY: '' } });
-  const put = async (path: string, body: unknown): Promise<void> => {
-    const answer = await gateway.admin('PUT', path, body);
-    assert.ok(answer.status < 300, JSON.stringify(answer.body));
-  };
+  const put = (path: string, body: object): Promise<void> => putResource(gateway, path, body);
   const upstreamConfig = { type: 'roundrobin', nodes: { [upstream.node]: 1 } };
   await put('/secrets/vault/1', { uri: manager.url, prefix: 'apisix', token: manager.token });
   await put('/consumers', { username: 'jack', plugins: { 'key-auth': { key: '$secret://vault/1/jack/auth-key' } } });

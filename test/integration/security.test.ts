@@ -7,6 +7,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { createCertificate } from '../certificates.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request, type TextResponse } from '../request.ts';
+import { put as putResource } from '../resources.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 import { RawClient, type RawResponse } from '../wire/raw-client.ts';
 
@@ -54,10 +55,7 @@ describe('a gateway', () => {
     upstream.requests.length = 0;
   });
 
-  const put = async (path: string, body: object): Promise<void> => {
-    const { status, body: answer } = await gateway.admin('PUT', path, body);
-    assert.ok(status === 200 || status === 201, `${path}: ${JSON.stringify(answer)}`);
-  };
+  const put = (path: string, body: object): Promise<void> => putResource(gateway, path, body);
   /** Exact bytes; Host and the end of the head are added. */
   const raw = async (line: string, fields: readonly string[] = []): Promise<RawResponse> => {
     using client = await RawClient.connect(gateway.ports.data);

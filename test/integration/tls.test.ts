@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { type Certificate, createCertificate } from '../certificates.ts';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put } from '../resources.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
 
 describe('a gateway with certificates', () => {
@@ -33,10 +34,8 @@ describe('a gateway with certificates', () => {
           upstream: { type: 'roundrobin', nodes: { [upstream.node]: 1 } },
         },
       ],
-    ] as const) {
-      const { status, body: answer } = await gateway.admin('PUT', path, body);
-      assert.equal(status, 201, JSON.stringify(answer));
-    }
+    ] as const)
+      await put(gateway, path, body);
   });
   after(async () => {
     await gateway[Symbol.asyncDispose]();

@@ -64,6 +64,17 @@ describe('a runner that is reloaded', { timeout: 60_000 }, () => {
     await supervisor.start();
   }
 
+  /** A reload that waits for its new process, which listens once `file` is there. */
+  async function reloadIntoSilence(): Promise<{ file: string; reload: Promise<void> }> {
+    const file = path.join(directory, 'listen');
+    writeFileSync(file, '');
+    await start('listen-when', file);
+    rmSync(file);
+    const reload = supervisor.reload();
+    await until(() => pids.length === 2);
+    return { file, reload };
+  }
+
   it('while a reload is under way is reloaded once more after it, however often it was asked', async () => {
     await start();
     let endCalls = (): void => undefined;
@@ -81,12 +92,7 @@ describe('a runner that is reloaded', { timeout: 60_000 }, () => {
   });
 
   it('and dies meanwhile goes on in the process that the reload brought, in no other beside it', async () => {
-    const file = path.join(directory, 'listen');
-    writeFileSync(file, '');
-    await start('listen-when', file);
-    rmSync(file);
-    const reload = supervisor.reload();
-    await until(() => pids.length === 2);
+    const { file, reload } = await reloadIntoSilence();
     process.kill(pids[0] ?? 0, 'SIGKILL');
     await until(() => log.includes('the runner ended'));
     writeFileSync(file, '');
@@ -97,12 +103,7 @@ describe('a runner that is reloaded', { timeout: 60_000 }, () => {
   });
 
   it('and stopped while the new process does not listen yet is not waited for', async () => {
-    const file = path.join(directory, 'listen');
-    writeFileSync(file, '');
-    await start('listen-when', file);
-    rmSync(file);
-    const reload = supervisor.reload();
-    await until(() => pids.length === 2);
+    const { reload } = await reloadIntoSilence();
     await supervisor.stop();
     await reload;
     assert.deepEqual(pids.map(isAlive), [false, false]);

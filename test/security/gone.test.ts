@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put } from '../resources.ts';
 import { startFakeRunner } from '../runners/fake-runner.ts';
 import { startUpstream } from '../upstream.ts';
 
@@ -38,10 +39,6 @@ it('a plugin file, code, runner, function or switched-off plugin that is gone af
       function: { 'custom-auth': verification },
       member: { 'multi-auth': { auth_plugins: [{ 'key-auth': {} }, { 'custom-auth': verification }] } },
       off: { 'request-validation': { header_schema: {} } },
-    };
-    const put = async (gateway: Gateway, path: string, body: object): Promise<void> => {
-      const { status, body: answer } = await gateway.admin('PUT', path, body);
-      assert.ok(status < 300, JSON.stringify(answer));
     };
     const answers = async (gateway: Gateway): Promise<Record<string, number>> => {
       const statuses: Record<string, number> = {};

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { type Gateway, startGateway } from '../gateway.ts';
 import { request } from '../request.ts';
+import { put as putResource } from '../resources.ts';
 import { type FakeRunner, startFakeRunner } from '../runners/fake-runner.ts';
 import { rewrite } from '../runners/runner-messages.ts';
 import { startUpstream, type TestUpstream } from '../upstream.ts';
@@ -49,10 +50,7 @@ describe('a route that is guarded', () => {
       },
       files: { 'plugins/moves.ts': pluginFile },
     });
-    const put = async (path: string, body: object): Promise<void> => {
-      const { status, body: answer } = await gateway.admin('PUT', path, body);
-      assert.ok(status < 300, JSON.stringify(answer));
-    };
+    const put = (path: string, body: object): Promise<void> => putResource(gateway, path, body);
     const to = ({ node }: TestUpstream): object => ({ type: 'roundrobin', nodes: { [node]: 1 } });
     await put('/consumers', { username: 'jack', plugins: { 'key-auth': { key: 'jack-key' } } });
     // What is rewritten to: open on one host, guarded on the other.
